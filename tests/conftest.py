@@ -1,0 +1,22 @@
+"""What every test may ask for: the real bundles of the conformance suite, and a polite Hypothesis."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+settings.register_profile("touchplate", deadline=None, print_blob=True)
+settings.load_profile("touchplate")
+
+
+@pytest.fixture(scope="session")
+def conformance() -> Path:
+    """Give the folder of the sigstore-conformance assets, or skip: they are not ours to copy."""
+    named = os.environ.get("TOUCHPLATE_CONFORMANCE")
+    folder = Path(named) if named else REPOSITORY.parent / "shared" / "conformance"
+    if not folder.is_dir():
+        pytest.skip(f"no conformance assets at {folder} (set TOUCHPLATE_CONFORMANCE)")
+    return folder
