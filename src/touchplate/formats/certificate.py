@@ -1,0 +1,420 @@
+"""X.509 certificates (RFC 5280) as frozen values.
+
+The outer structure is read once, strictly, with `element.py`; what is costly (the public key, the
+names) is made when first asked for and kept. This is our own reader because `cryptography.x509`
+costs the command line more to import than a whole verification takes; the tests hold the two to
+the same answers. Which extensions Sigstore puts in is `extensions.py`; whether a certificate may
+vouch for another is decided in `verify/chain.py`.
+"""
+
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Final, NamedTuple, NoReturn, TypeVar
+
+from touchplate.errors import MalformedError
+from touchplate.formats.element import (
+    BIT_STRING,
+    GENERALIZED_TIME,
+    INTEGER,
+    OCTET_STRING,
+    OID,
+    SEQUENCE,
+    UTC_TIME,
+    DerError,
+    element,
+    expect,
+    expect_last,
+    integer,
+    oid_octets,
+    oid_text,
+    time,
+)
+from touchplate.keys.public import PublicKey, load_public_key
+
+MAX_CERTIFICATE_BYTES: Final = 65_536
+MAX_EXTENSIONS: Final = 64
+MAX_SERIAL_BYTES: Final = 40  # RFC 5280 says 20; some that were issued are longer
+MAX_PEM_CERTIFICATES: Final = 16
+
+KEY_USAGE: Final = oid_octets("2.5.29.15")
+SUBJECT_ALT_NAME: Final = oid_octets("2.5.29.17")
+BASIC_CONSTRAINTS: Final = oid_octets("2.5.29.19")
+NAME_CONSTRAINTS: Final = oid_octets("2.5.29.30")
+EXTENDED_KEY_USAGE: Final = oid_octets("2.5.29.37")
+SCT_LIST: Final = oid_octets("1.3.6.1.4.1.11129.2.4.2")
+PRECERT_POISON: Final = oid_octets("1.3.6.1.4.1.11129.2.4.3")
+OTHER_NAME_USERNAME: Final = oid_octets("1.3.6.1.4.1.57264.1.7")
+
+CODE_SIGNING: Final = "1.3.6.1.5.5.7.3.3"
+TIME_STAMPING: Final = "1.3.6.1.5.5.7.3.8"
+ANY_EXTENDED_KEY_USAGE: Final = "2.5.29.37.0"
+
+_KEY_USAGES: Final = (
+    "digitalSignature",
+    "nonRepudiation",
+    "keyEncipherment",
+    "dataEncipherment",
+    "keyAgreement",
+    "keyCertSign",
+    "cRLSign",
+    "encipherOnly",
+    "decipherOnly",
+)
+_BOOLEAN: Final = 0x01
+_TRUE: Final = b"\x01\x01\xff"
+_VERSION_3: Final = b"\xa0\x03\x02\x01\x02"
+
+
+_Value = TypeVar("_Value")
+
+
+class Extension(NamedTuple):
+    """One extension: whether it is critical, and the octets of its value.
+
+    A tuple, because a certificate has fifteen and a dataclass takes three times as long to make.
+    """
+
+    critical: bool
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class BasicConstraints:
+    """RFC 5280 §4.2.1.9: whether the subject is an authority, and how many may stand below it."""
+
+    is_ca: bool
+    path_length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlternativeName:
+    """One name of the subject: `kind` is `email`, `uri` or `username`."""
+
+    kind: str
+    value: str
+
+
+class Certificate:
+    """One certificate. Equal when the bytes are equal. Nothing about it has been verified.
+
+    A plain class, because the key and the names are filled in when first asked for; two threads
+    that ask at once compute the same value.
+    """
+
+    __slots__ = (
+        "_basic_constraints",
+        "_extended_key_usage",
+        "_fingerprint",
+        "_key_usage",
+        "_names",
+        "_public_key",
+        "der",
+        "extensions",
+        "extensions_span",
+        "issuer_der",
+        "not_after",
+        "not_before",
+        "serial_bytes",
+        "signature",
+        "signature_algorithm",
+        "spki",
+        "subject_der",
+        "tbs",
+        "version",
+    )
+
+    der: bytes
+    tbs: bytes
+    """The signed part, with tag and length."""
+    version: int
+    serial_bytes: bytes
+    """The content octets of the serial number, as they stand."""
+    signature_algorithm: bytes
+    """The AlgorithmIdentifier, with tag and length; the same inside and outside the signed part."""
+    issuer_der: bytes
+    subject_der: bytes
+    not_before: datetime
+    not_after: datetime
+    spki: bytes
+    extensions: Mapping[bytes, Extension]
+    """By the content octets of the OID, in the order of the certificate."""
+    extensions_span: tuple[int, int]
+    """Where the `[3]` element of the extensions begins and ends within `tbs`; (0, 0) if none."""
+    signature: bytes
+
+    def __eq__(self, other: object) -> bool:
+        """The same bytes."""
+        return isinstance(other, Certificate) and self.der == other.der
+
+    def __hash__(self) -> int:
+        return hash(self.der)
+
+    def __repr__(self) -> str:
+        return f"Certificate(sha256={self.fingerprint.hex()})"
+
+    @property
+    def serial(self) -> int:
+        """The serial number."""
+        return int.from_bytes(self.serial_bytes, "big", signed=True)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the whole certificate."""
+        if self._fingerprint is None:
+            self._fingerprint = sha256(self.der).digest()
+        return self._fingerprint
+
+    @property
+    def public_key(self) -> PublicKey:
+        """The subject's key. Raises VerificationError KEY_UNREADABLE for a kind not supported."""
+        if self._public_key is None:
+            self._public_key = load_public_key(self.spki)
+        return self._public_key
+
+    @property
+    def is_self_issued(self) -> bool:
+        """Subject and issuer are the same name, which RFC 5280 does not count in path lengths."""
+        return self.subject_der == self.issuer_der
+
+    @property
+    def basic_constraints(self) -> BasicConstraints | None:
+        """The extension of RFC 5280 §4.2.1.9, None if absent."""
+        if self._basic_constraints is None:
+            self._basic_constraints = self._decode(BASIC_CONSTRAINTS, _basic_constraints)
+        return self._basic_constraints
+
+    @property
+    def key_usage(self) -> frozenset[str] | None:
+        """The names of the bits set, as RFC 5280 §4.2.1.3 writes them; None if absent."""
+        if self._key_usage is None:
+            self._key_usage = self._decode(KEY_USAGE, _key_usage)
+        return self._key_usage
+
+    @property
+    def extended_key_usage(self) -> tuple[str, ...] | None:
+        """The purposes, as dotted OIDs; None if absent."""
+        if self._extended_key_usage is None:
+            self._extended_key_usage = self._decode(EXTENDED_KEY_USAGE, _extended_key_usage)
+        return self._extended_key_usage
+
+    @property
+    def alternative_names(self) -> tuple[AlternativeName, ...]:
+        """The names that are identities: e-mail, URI, user name. DNS names and others are not."""
+        if self._names is None:
+            self._names = self._decode(SUBJECT_ALT_NAME, _alternative_names) or ()
+        return self._names
+
+    def pem(self) -> str:
+        """PEM text: 64 columns, final newline."""
+        text = binascii.b2a_base64(self.der, newline=False).decode("ascii")
+        lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
+        return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+
+    def _decode(self, oid: bytes, decode: Callable[[bytes], _Value]) -> _Value | None:
+        extension = self.extensions.get(oid)
+        if extension is None:
+            return None
+        try:
+            return decode(extension.value)
+        except DerError as error:
+            _refuse(f"extension {oid_text(oid)}: {error}", error)
+
+
+def parse_certificate(der: bytes) -> Certificate:
+    """The certificate in these DER bytes.
+
+    Raises MalformedError CERTIFICATE_MALFORMED: not strict DER, trailing bytes, an extension
+    twice, or more than `MAX_CERTIFICATE_BYTES` or `MAX_EXTENSIONS`.
+    """
+    if len(der) > MAX_CERTIFICATE_BYTES:
+        _refuse(f"{len(der)} bytes, more than {MAX_CERTIFICATE_BYTES}")
+    try:
+        return _read(bytes(der))
+    except DerError as error:
+        _refuse(str(error), error)
+
+
+def parse_pem_certificates(text: str) -> tuple[Certificate, ...]:
+    """The certificates of a PEM chain, in order; at least one, and at most 16.
+
+    Raises MalformedError CERTIFICATE_MALFORMED. Text between the blocks is not allowed.
+    """
+    certificates: list[Certificate] = []
+    rest = text.strip()
+    while rest:
+        begin, middle, tail = rest.partition("-----END CERTIFICATE-----")
+        head, marker, body = begin.partition("-----BEGIN CERTIFICATE-----")
+        if head or not marker or not middle:
+            _refuse("the text is not a PEM chain of certificates")
+        if len(certificates) == MAX_PEM_CERTIFICATES:
+            _refuse(f"more than {MAX_PEM_CERTIFICATES} certificates in a PEM chain")
+        try:
+            der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
+        except ValueError as error:
+            _refuse("the base64 of a PEM block does not decode", error)
+        certificates.append(parse_certificate(der))
+        rest = tail.lstrip()
+    if not certificates:
+        _refuse("the text holds no certificate")
+    return tuple(certificates)
+
+
+def _refuse(reason: str, error: Exception | None = None) -> NoReturn:
+    raise MalformedError("CERTIFICATE_MALFORMED", f"certificate: {reason}") from error
+
+
+def _read(der: bytes) -> Certificate:
+    # RFC 5280 §4.1: Certificate ::= SEQUENCE { tbsCertificate, signatureAlgorithm, signature }
+    end = len(der)
+    outer, _ = expect_last(der, 0, end, SEQUENCE)
+    at, tbs_end = expect(der, outer, end, SEQUENCE)
+    _, algorithm_end = expect(der, tbs_end, end, SEQUENCE)
+    bits, bits_end = expect_last(der, algorithm_end, end, BIT_STRING)
+    if bits == bits_end or der[bits] != 0:
+        raise DerError("the signature is not whole octets")
+
+    self = Certificate.__new__(Certificate)
+    self._basic_constraints = self._extended_key_usage = self._fingerprint = None
+    self._key_usage = self._names = self._public_key = None
+    self.der = der
+    self.tbs = der[outer:tbs_end]
+    self.signature_algorithm = der[tbs_end:algorithm_end]
+    self.signature = der[bits + 1 : bits_end]
+
+    self.version = 1
+    if der[at] == 0xA0:
+        if der[at : at + 5] != _VERSION_3:
+            raise DerError("a version other than 1 and 3")
+        self.version = 3
+        at += 5
+    start, at = expect(der, at, tbs_end, INTEGER)
+    integer(der, start, min(at, start + 2))  # in the fewest octets
+    if at - start > MAX_SERIAL_BYTES:
+        raise DerError(f"serial number of {at - start} bytes")
+    self.serial_bytes = der[start:at]
+    start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
+    if der[start:at] != self.signature_algorithm:
+        raise DerError("the signature algorithm is not the same inside and outside")
+    start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
+    self.issuer_der = der[start:at]
+    start, at = expect(der, at, tbs_end, SEQUENCE)
+    self.not_before, start = _time(der, start, at)
+    self.not_after, start = _time(der, start, at)
+    if start != at:
+        raise DerError("more than two times of validity")
+    start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
+    self.subject_der = der[start:at]
+    start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
+    self.spki = der[start:at]
+
+    self.extensions = MappingProxyType({})
+    self.extensions_span = (0, 0)
+    if at != tbs_end:
+        if self.version != 3:
+            raise DerError("extensions in a certificate of version 1")
+        # RFC 5280 §4.1.2.8: the unique identifiers [1] and [2] must not be there
+        start, stop = expect_last(der, at, tbs_end, 0xA3)
+        self.extensions_span = (at - outer, stop - outer)
+        self.extensions = MappingProxyType(_extensions(der, start, stop))
+    return self
+
+
+def _time(der: bytes, at: int, end: int) -> tuple[datetime, int]:
+    tag, start, stop = element(der, at, end)
+    if tag not in {UTC_TIME, GENERALIZED_TIME}:
+        raise DerError(f"tag {tag:#04x} where a time should be")
+    return time(der, tag, start, stop), stop
+
+
+def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
+    """Extensions ::= SEQUENCE OF SEQUENCE { OID, critical BOOLEAN DEFAULT FALSE, OCTET STRING }."""
+    found: dict[bytes, Extension] = {}
+    at, _ = expect_last(der, at, end, SEQUENCE)
+    while at < end:
+        inner, stop = expect(der, at, end, SEQUENCE)
+        start, inner = expect(der, inner, stop, OID)
+        oid = der[start:inner]
+        critical = False
+        if inner < stop and der[inner] == _BOOLEAN:
+            if der[inner : inner + 3] != _TRUE:
+                raise DerError("a critical flag that is not TRUE")
+            critical = True
+            inner += 3
+        start, inner = expect_last(der, inner, stop, OCTET_STRING)
+        if oid in found:
+            raise DerError(f"extension {oid_text(oid)} stands twice")
+        found[oid] = Extension(critical, der[start:inner])
+        at = stop
+    if not found:
+        raise DerError("an empty list of extensions")
+    if len(found) > MAX_EXTENSIONS:
+        raise DerError(f"{len(found)} extensions, more than {MAX_EXTENSIONS}")
+    return found
+
+
+def _basic_constraints(value: bytes) -> BasicConstraints:
+    at, end = expect_last(value, 0, len(value), SEQUENCE)
+    is_ca = False
+    if at < end and value[at] == _BOOLEAN:
+        if value[at : at + 3] != _TRUE:
+            raise DerError("the flag cA is neither absent nor TRUE")
+        is_ca = True
+        at += 3
+    length = None
+    if at < end:
+        start, at = expect_last(value, at, end, INTEGER)
+        length = integer(value, start, at)
+        if length < 0 or not is_ca:
+            raise DerError("a path length without an authority, or below zero")
+    return BasicConstraints(is_ca, length)
+
+
+def _key_usage(value: bytes) -> frozenset[str]:
+    start, end = expect_last(value, 0, len(value), BIT_STRING)
+    if not 2 <= end - start <= 3 or value[start] > 7:
+        raise DerError("key usage is not a short string of bits")
+    bits = int.from_bytes(value[start + 1 : end], "big")
+    if bits & ((1 << value[start]) - 1):
+        raise DerError("key usage has bits set beyond its end")
+    width = 8 * (end - start - 1)
+    return frozenset(
+        name
+        for number, name in enumerate(_KEY_USAGES)
+        if number < width and bits >> (width - 1 - number) & 1
+    )
+
+
+def _extended_key_usage(value: bytes) -> tuple[str, ...]:
+    at, end = expect_last(value, 0, len(value), SEQUENCE)
+    purposes: list[str] = []
+    while at < end:
+        start, at = expect(value, at, end, OID)
+        purposes.append(oid_text(value[start:at]))
+    if not purposes:
+        raise DerError("an empty list of purposes")
+    return tuple(purposes)
+
+
+def _alternative_names(value: bytes) -> tuple[AlternativeName, ...]:
+    at, end = expect_last(value, 0, len(value), SEQUENCE)
+    names: list[AlternativeName] = []
+    while at < end:
+        tag, start, at = element(value, at, end)
+        try:
+            if tag == 0x81:
+                names.append(AlternativeName("email", value[start:at].decode("ascii")))
+            elif tag == 0x86:
+                names.append(AlternativeName("uri", value[start:at].decode("ascii")))
+            elif tag == 0xA0:
+                kind, inner = expect(value, start, at, OID)
+                if value[kind:inner] == OTHER_NAME_USERNAME:
+                    inner, stop = expect_last(value, inner, at, 0xA0)
+                    inner, stop = expect_last(value, inner, stop, 0x0C)
+                    names.append(AlternativeName("username", value[inner:stop].decode("utf-8")))
+        except UnicodeDecodeError as error:
+            raise DerError("a name that is not text") from error
+    return tuple(names)
