@@ -22,7 +22,7 @@ help: ## this list
 
 env: $(READY) ## the environment in .venv, from locked requirements
 
-$(READY): requirements/dev.txt pyproject.toml tools/make_env.sh
+$(READY): requirements/dev.txt tools/make_env.sh
 	@PYTHON="$(PYTHON)" tools/make_env.sh $(VENV)
 	@touch $@
 
