@@ -1,0 +1,328 @@
+"""The structures of a certificate transparency log: RFC 6962 §3 and C2SP static-ct-api.
+
+A `TimestampedEntry` is what the log promises: with two zero bytes before it, it is both the leaf of
+the tree and the input of the SCT's signature. A `TileLeaf` is that entry as a static log keeps it.
+SCTs as certificates embed them are in `sct.py`, JSON of the submission API here.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+from touchplate.errors import MalformedError
+
+X509_ENTRY: Final = 0
+PRECERT_ENTRY: Final = 1
+LEAF_INDEX_EXTENSION: Final = 0
+MAX_CERTIFICATE: Final = 0xFFFFFF  # u24 length
+MAX_CHAIN: Final = 10
+MAX_LEAF_INDEX: Final = (1 << 40) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampedEntry:
+    """What the log promises to have seen at `timestamp_ms`: a certificate or a precertificate.
+
+    `issuer_key_hash` is empty for a certificate; then `certificate` is its DER. For a
+    precertificate `certificate` is its TBSCertificate without the poison.
+    """
+
+    timestamp_ms: int
+    issuer_key_hash: bytes
+    certificate: bytes
+    extensions: bytes
+
+    @property
+    def entry_type(self) -> int:
+        """Give 1 for a precertificate, 0 for a certificate (RFC 6962 §3.1)."""
+        return PRECERT_ENTRY if self.issuer_key_hash else X509_ENTRY
+
+    def encode(self) -> bytes:
+        """Give the TimestampedEntry of RFC 6962 §3.4."""
+        return b"".join(
+            (
+                self.timestamp_ms.to_bytes(8, "big"),
+                self.entry_type.to_bytes(2, "big"),
+                self.issuer_key_hash,
+                len(self.certificate).to_bytes(3, "big"),
+                self.certificate,
+                len(self.extensions).to_bytes(2, "big"),
+                self.extensions,
+            )
+        )
+
+    def encode_leaf(self) -> bytes:
+        """Give the MerkleTreeLeaf, which is also the input of the SCT's signature.
+
+        Version v1 and leaf type timestamped_entry are 0, as are v1 and certificate_timestamp.
+        """
+        return b"\0\0" + self.encode()
+
+
+@dataclass(frozen=True, slots=True)
+class TileLeaf:
+    """An entry of a data tile: the promise, the precertificate if it is one, and its issuers.
+
+    `issuers` are SHA-256 fingerprints of the chain above the (pre)certificate, issuer first and
+    root last.
+    """
+
+    entry: TimestampedEntry
+    precertificate: bytes
+    issuers: tuple[bytes, ...]
+
+    @property
+    def end_entity(self) -> bytes:
+        """Give the DER that was submitted as first of its chain."""
+        return self.precertificate if self.entry.issuer_key_hash else self.entry.certificate
+
+    def encode(self) -> bytes:
+        """Give the TileLeaf of static-ct-api."""
+        parts = [self.entry.encode()]
+        if self.entry.issuer_key_hash:
+            parts += (len(self.precertificate).to_bytes(3, "big"), self.precertificate)
+        parts.append((32 * len(self.issuers)).to_bytes(2, "big"))
+        return b"".join((*parts, *self.issuers))
+
+
+class _Reader:
+    """Reads length-prefixed fields; a short or odd one is SCT_MALFORMED with its name."""
+
+    def __init__(self, data: bytes, offset: int = 0) -> None:
+        self.data = data
+        self.offset = offset
+
+    def take(self, size: int, what: str) -> bytes:
+        end = self.offset + size
+        if end > len(self.data):
+            raise MalformedError("SCT_MALFORMED", f"{what} is cut short at byte {self.offset}")
+        found = self.data[self.offset : end]
+        self.offset = end
+        return found
+
+    def number(self, size: int, what: str) -> int:
+        return int.from_bytes(self.take(size, what), "big")
+
+    def opaque(self, prefix: int, what: str) -> bytes:
+        return self.take(self.number(prefix, what), what)
+
+
+def _read_entry(reader: _Reader) -> TimestampedEntry:
+    timestamp_ms = reader.number(8, "timestamp")
+    entry_type = reader.number(2, "entry type")
+    if entry_type not in (X509_ENTRY, PRECERT_ENTRY):
+        raise MalformedError("SCT_MALFORMED", f"entry type {entry_type} is none of RFC 6962")
+    key_hash = reader.take(32, "issuer key hash") if entry_type == PRECERT_ENTRY else b""
+    certificate = reader.opaque(3, "certificate")
+    return TimestampedEntry(timestamp_ms, key_hash, certificate, reader.opaque(2, "extensions"))
+
+
+def parse_leaf(data: bytes) -> TimestampedEntry:
+    """Read a MerkleTreeLeaf (`leaf_input` of get-entries); anything left over is an error."""
+    reader = _Reader(data)
+    if reader.take(2, "version and leaf type") != b"\0\0":
+        raise MalformedError("SCT_MALFORMED", "the leaf is not a v1 timestamped entry")
+    entry = _read_entry(reader)
+    if reader.offset != len(data):
+        raise MalformedError("SCT_MALFORMED", "bytes follow the leaf")
+    return entry
+
+
+def read_tile_leaf(data: bytes, offset: int = 0) -> tuple[TileLeaf, int]:
+    """Read one TileLeaf at `offset`; give it with the offset after it."""
+    reader = _Reader(data, offset)
+    entry = _read_entry(reader)
+    precertificate = reader.opaque(3, "precertificate") if entry.issuer_key_hash else b""
+    fingerprints = reader.opaque(2, "issuer fingerprints")
+    if len(fingerprints) % 32:
+        raise MalformedError("SCT_MALFORMED", "issuer fingerprints are not 32 bytes each")
+    issuers = tuple(fingerprints[at : at + 32] for at in range(0, len(fingerprints), 32))
+    return TileLeaf(entry, precertificate, issuers), reader.offset
+
+
+def parse_tile_leaf(data: bytes) -> TileLeaf:
+    """Read exactly one TileLeaf."""
+    leaf, end = read_tile_leaf(data)
+    if end != len(data):
+        raise MalformedError("SCT_MALFORMED", "bytes follow the tile leaf")
+    return leaf
+
+
+def split_data_tile(data: bytes) -> list[bytes]:
+    """Cut a data tile into the encodings of its leaves."""
+    leaves = []
+    offset = 0
+    while offset < len(data):
+        _, end = read_tile_leaf(data, offset)
+        leaves.append(data[offset:end])
+        offset = end
+    return leaves
+
+
+def encode_leaf_index(index: int) -> bytes:
+    """Give the extensions of a static-ct SCT: one leaf_index, 8 bytes."""
+    return b"\0\0\x05" + index.to_bytes(5, "big")
+
+
+def parse_leaf_index(extensions: bytes) -> int | None:
+    """Read leaf_index out of an SCT's extensions; None if it is not among them."""
+    reader = _Reader(extensions)
+    found: dict[int, bytes] = {}
+    while reader.offset < len(extensions):
+        kind = reader.number(1, "extension type")
+        if kind in found:
+            raise MalformedError("SCT_MALFORMED", f"SCT extension {kind} is there twice")
+        found[kind] = reader.opaque(2, "extension")
+    value = found.get(LEAF_INDEX_EXTENSION)
+    if value is not None and len(value) != 5:
+        raise MalformedError("SCT_MALFORMED", f"leaf_index has {len(value)} bytes, not 5")
+    return None if value is None else int.from_bytes(value, "big")
+
+
+def encode_extra_data(leaf: TileLeaf, chain: tuple[bytes, ...]) -> bytes:
+    """Give `extra_data` of get-entries (RFC 6962 §4.6); `chain` is the DER above the leaf."""
+    joined = b"".join(len(der).to_bytes(3, "big") + der for der in chain)
+    above = len(joined).to_bytes(3, "big") + joined
+    if not leaf.entry.issuer_key_hash:
+        return above
+    return len(leaf.precertificate).to_bytes(3, "big") + leaf.precertificate + above
+
+
+# Tree heads: the same signature stands in get-sth and in the static checkpoint.
+
+
+@dataclass(frozen=True, slots=True)
+class TreeHead:
+    """A tree head with the log's signature on it, a DigitallySigned (RFC 6962 §3.5)."""
+
+    size: int
+    timestamp_ms: int
+    root: bytes
+    signature: bytes
+
+    def signed_input(self) -> bytes:
+        """Give the 50 bytes that the log signed."""
+        return encode_tree_head_input(self.size, self.timestamp_ms, self.root)
+
+    def encode_json(self) -> bytes:
+        """Give the answer of get-sth."""
+        return json.dumps(
+            {
+                "tree_size": self.size,
+                "timestamp": self.timestamp_ms,
+                "sha256_root_hash": _b64(self.root),
+                "tree_head_signature": _b64(self.signature),
+            },
+            separators=(",", ":"),
+        ).encode()
+
+
+def encode_tree_head_input(size: int, timestamp_ms: int, root: bytes) -> bytes:
+    """Give what the log signs for a tree head: v1, tree_hash, time, size, root (50 bytes)."""
+    return b"\0\x01" + timestamp_ms.to_bytes(8, "big") + size.to_bytes(8, "big") + root
+
+
+def encode_digitally_signed(signature: bytes) -> bytes:
+    """Wrap an ECDSA signature with SHA-256 in DER (RFC 5246 §4.7)."""
+    return b"\x04\x03" + len(signature).to_bytes(2, "big") + signature
+
+
+def parse_digitally_signed(data: bytes) -> bytes:
+    """Take the signature out of a DigitallySigned over SHA-256 and ECDSA or RSA."""
+    reader = _Reader(data)
+    if reader.take(2, "signature algorithm") not in (b"\x04\x03", b"\x04\x01"):
+        raise MalformedError("SCT_MALFORMED", "signature algorithm", found=data[:2].hex())
+    signature = reader.opaque(2, "signature")
+    if reader.offset != len(data):
+        raise MalformedError("SCT_MALFORMED", "bytes follow the signature")
+    return signature
+
+
+def checkpoint_key_id(origin: str, log_id: bytes) -> bytes:
+    """Give the four bytes that name the log's key in a static-ct checkpoint."""
+    return hashlib.sha256(origin.encode() + b"\n\x05" + log_id).digest()[:4]
+
+
+def encode_checkpoint(origin: str, log_id: bytes, head: TreeHead) -> str:
+    """Give the tree head as a static-ct checkpoint, a signed note with an RFC 6962 signature."""
+    key_id = checkpoint_key_id(origin, log_id)
+    line = _b64(key_id + head.timestamp_ms.to_bytes(8, "big") + head.signature)
+    return f"{origin}\n{head.size}\n{_b64(head.root)}\n\n— {origin} {line}\n"
+
+
+def parse_checkpoint(text: str, origin: str, log_id: bytes) -> TreeHead:
+    """Read a static-ct checkpoint; the signature is still to be checked.
+
+    Other signature lines are passed over; a line by this log must be there (CHECKPOINT_KEYHINT).
+    """
+    body, separator, signatures = text.partition("\n\n")
+    lines = body.split("\n")
+    if not separator or len(lines) != 3 or not text.endswith("\n"):
+        raise MalformedError("CHECKPOINT_MALFORMED", "a static checkpoint has three lines")
+    if lines[0] != origin:
+        raise MalformedError("CHECKPOINT_MALFORMED", "origin", expected=origin, found=lines[0])
+    if not (lines[1].isascii() and lines[1].isdigit()) or lines[1] != str(int(lines[1][:20])):
+        raise MalformedError("CHECKPOINT_MALFORMED", "tree size", found=lines[1][:40])
+    root = _unb64(lines[2])
+    prefix = f"— {origin} "
+    key_id = checkpoint_key_id(origin, log_id)
+    for line in signatures.splitlines():
+        if line.startswith(prefix):
+            value = _unb64(line.removeprefix(prefix))
+            if value[:4] == key_id and len(value) > 12 and len(root) == 32:
+                timestamp_ms = int.from_bytes(value[4:12], "big")
+                return TreeHead(int(lines[1]), timestamp_ms, root, value[12:])
+    raise MalformedError("CHECKPOINT_KEYHINT", f"no signature line of {origin} with its key")
+
+
+# JSON of the submission API (RFC 6962 §4.1, §4.2)
+
+
+def encode_add_chain(chain: tuple[bytes, ...]) -> bytes:
+    """Give the request of add-chain and add-pre-chain."""
+    return json.dumps({"chain": [_b64(der) for der in chain]}, separators=(",", ":")).encode()
+
+
+def parse_add_chain(body: bytes) -> tuple[bytes, ...]:
+    """Read the request of add-chain; at most 10 certificates (REQUEST_MALFORMED)."""
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise MalformedError("REQUEST_MALFORMED", "the body is not JSON") from error
+    chain = value.get("chain") if isinstance(value, dict) else None
+    if chain is None:
+        chain = []
+    if not isinstance(chain, list) or not all(isinstance(item, str) for item in chain):
+        raise MalformedError("REQUEST_MALFORMED", "chain is not a list of base64 texts")
+    if not chain:
+        raise MalformedError("REQUEST_MALFORMED", "cert chain was empty")
+    if len(chain) > MAX_CHAIN:
+        raise MalformedError("REQUEST_MALFORMED", f"more than {MAX_CHAIN} certificates in chain")
+    try:
+        return tuple(base64.b64decode(item, validate=True) for item in chain)
+    except ValueError as error:
+        raise MalformedError("REQUEST_MALFORMED", "chain is not base64") from error
+
+
+def encode_add_chain_response(
+    log_id: bytes, timestamp_ms: int, extensions: bytes, signature: bytes
+) -> bytes:
+    """Give the answer of add-chain; `signature` is the whole DigitallySigned."""
+    return (
+        f'{{"sct_version":0,"id":"{_b64(log_id)}","timestamp":{timestamp_ms},'
+        f'"extensions":"{_b64(extensions)}","signature":"{_b64(signature)}"}}'
+    ).encode()
+
+
+def _b64(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def _unb64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise MalformedError("CHECKPOINT_MALFORMED", "not base64", found=text[:60]) from error
