@@ -1,0 +1,38 @@
+"""What a bundle claims, in the form in which a log entry is compared with it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from touchplate.entries.pem import encode_pem
+from touchplate.formats.bundle import Envelope, MessageSignature
+from touchplate.formats.certificate import Certificate
+from touchplate.keys.algorithms import HashName
+from touchplate.keys.public import PublicKey
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One signature, by one key, over one content.
+
+    `digest` gives the hash that a `hashedrekord` entry holds: of the artifact for a message signature,
+    of the pre-authentication encoding for an envelope. It may raise DIGEST_UNSUPPORTED if that hash
+    is not known.
+    """
+
+    content: MessageSignature | Envelope
+    signature: bytes
+    key: PublicKey
+    certificate: Certificate | None
+    digest: Callable[[HashName], bytes]
+
+    @property
+    def verifier(self) -> bytes:
+        """Give the DER of what verifies the signature: the certificate, else the public key."""
+        return self.key.spki if self.certificate is None else self.certificate.der
+
+    @property
+    def verifier_pem(self) -> bytes:
+        """Give `verifier` as canonical PEM."""
+        if self.certificate is None:
+            return encode_pem("PUBLIC KEY", self.key.spki)
+        return encode_pem("CERTIFICATE", self.certificate.der)

@@ -1,0 +1,62 @@
+"""PEM as the v1 log reads and writes it: lenient in, one canonical form out (RFC 7468).
+
+A v1 leaf holds the PEM text itself, so its exact bytes decide the leaf hash.
+"""
+
+from binascii import a2b_base64, b2a_base64
+from typing import Final
+
+from touchplate.errors import MalformedError
+
+# A chain of certificates that verifies an entry has at most this many blocks.
+MAX_BLOCKS: Final = 10
+
+_LINE: Final = 64
+_BEGIN: Final = b"-----BEGIN "
+_END: Final = b"-----END "
+_DASHES: Final = b"-----"
+
+
+def encode_pem(label: str, der: bytes) -> bytes:
+    """Write one block: 64 columns, line feeds, a final line feed, no headers."""
+    text = b2a_base64(der, newline=False)
+    lines = b"\n".join(text[start : start + _LINE] for start in range(0, len(text), _LINE))
+    name = label.encode("ascii")
+    return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (name, lines, name)
+
+
+def parse_pem(text: bytes, *, error: str) -> tuple[tuple[str, bytes], ...]:
+    """Read 1 to 10 blocks as (label, DER).
+
+    White space, CRLF, header lines and text before a block are dropped; text after the last block
+    is not allowed. Raises MalformedError with the code `error`.
+    """
+    blocks: list[tuple[str, bytes]] = []
+    rest = text.strip()
+    while rest:
+        if len(blocks) == MAX_BLOCKS:
+            raise MalformedError(error, f"PEM holds more than {MAX_BLOCKS} blocks")
+        _, begin, after = rest.partition(_BEGIN)
+        label, dashes, after = after.partition(_DASHES)
+        content, end, after = after.partition(_END + label + _DASHES)
+        if not (begin and dashes and end) or not label.isascii():
+            raise MalformedError(error, "PEM block is missing or incomplete")
+        blocks.append((label.decode("ascii"), _decode(content, error)))
+        rest = after.strip()
+    if not blocks:
+        raise MalformedError(error, "PEM text is empty")
+    return tuple(blocks)
+
+
+def _decode(content: bytes, error: str) -> bytes:
+    """Read the lines between BEGIN and END; headers (RFC 1421) end with an empty line."""
+    lines = content.split()
+    if b":" in content:
+        lines = content.replace(b"\r\n", b"\n").partition(b"\n\n")[2].split()
+    try:
+        der = a2b_base64(b"".join(lines), strict_mode=True)
+    except ValueError as problem:
+        raise MalformedError(error, f"PEM block is not base64: {problem}") from problem
+    if not der:
+        raise MalformedError(error, "PEM block is empty")
+    return der
