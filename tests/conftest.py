@@ -1,4 +1,4 @@
-"""What every test may ask for: the real bundles of the conformance suite, and a polite Hypothesis."""
+"""What every test may ask for: the real bundles of the conformance suite."""
 
 import os
 from pathlib import Path
