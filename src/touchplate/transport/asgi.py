@@ -2,7 +2,7 @@
 
 A role says which paths it answers; `touchplate.server.app` finds the route, reads the body within
 the route's limit, calls the handler and sends what it returns. Handlers translate their own errors:
-each API family has its own error form. The ASGI 3 protocol itself is in `read_body` and `send_response`.
+each API family has its own form. ASGI 3 itself is spoken in `read_body` and `send_response`.
 """
 
 import asyncio
@@ -68,14 +68,14 @@ class Request:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `function` in the server's thread pool: signatures and disk must not hold the loop."""
+        """Call `function` in the thread pool: signatures and disk must not hold the loop."""
         call = partial(function, *args, **kwargs)
         return await asyncio.get_running_loop().run_in_executor(self.executor, call)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response, whole. `headers` are extra ones; the content's type and length are not among them."""
+    """One HTTP response, whole. `headers` are those beside the content's type and length."""
 
     status: int = 200
     body: bytes = b""
@@ -90,9 +90,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Route:
     """A method and a path that a handler answers.
 
-    In `pattern` a segment `{name}` stands for one non-empty segment, and a last segment `{name...}` for
-    the rest of the path, slashes and all. HEAD is answered by the GET route without its body. A body
-    longer than `max_body` bytes is refused with 413 before the handler runs.
+    In `pattern` a segment `{name}` stands for one non-empty segment, and a last one `{name...}` for
+    the rest of the path, slashes and all. HEAD is answered by the GET route without its body. A
+    body longer than `max_body` bytes is refused with 413 before the handler runs.
     """
 
     method: str
