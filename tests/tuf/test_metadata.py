@@ -40,7 +40,9 @@ def test_canonical_form() -> None:
 
 
 @given(json_values)
-def test_canonical_form_is_the_oracles(value: Any) -> None:
+def test_canonical_form_is_the_oracles(
+    value: str | int | list[Any] | dict[Any, Any] | None,
+) -> None:
     """Our canonical JSON is securesystemslib's for every value without floats."""
     expected = encode_canonical(value)
     assert expected is not None
