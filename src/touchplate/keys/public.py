@@ -24,7 +24,7 @@ from touchplate.keys.schemes import Scheme, schemes_for
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ed25519, mldsa, rsa
 
-    type_of_crypto_key = (
+    CryptoPublicKey = (
         ec.EllipticCurvePublicKey
         | ed25519.Ed25519PublicKey
         | rsa.RSAPublicKey
@@ -59,7 +59,7 @@ class PublicKey:
     """`ecdsa-p256`, `ecdsa-p384`, `ecdsa-p521`, `rsa-2048`, …, `ed25519`, `ml-dsa-65`, …"""
     algorithms: tuple[Algorithm, ...]
     """What it may sign with: its own algorithm first, deprecated ones last."""
-    crypto: "type_of_crypto_key"
+    crypto: "CryptoPublicKey"
     """The same key as an object of `cryptography`, for building certificates."""
     _schemes: Mapping[int, Scheme]
     _verify: Callable[..., None]
@@ -136,7 +136,7 @@ def load_public_key(der: bytes) -> PublicKey:
             return _load_rsa(der)
         if row.curve is None:
             return _build(der, row.kind, _load_raw(row, der))
-        if der[len(row.prefix)] != 4:  # noqa: PLR2004 - SEC 1 §2.3.4: an uncompressed point
+        if der[len(row.prefix)] != 4:
             raise _unreadable("the elliptic curve point is not in uncompressed form")
         point = der[len(row.prefix) :]
         crypto = ec.EllipticCurvePublicKey.from_encoded_point(row.curve, point)
@@ -171,7 +171,7 @@ def load_pkcs1_public_key(der: bytes) -> PublicKey:
 
 def from_crypto(key: Any) -> PublicKey:  # noqa: ANN401 - any public key of `cryptography`
     """Wrap a public key object of `cryptography`. Raises KEY_UNREADABLE for other kinds."""
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - costs imports
+    from cryptography.hazmat.primitives.serialization import (
         Encoding,
         PublicFormat,
     )
@@ -216,7 +216,7 @@ def check_digest_signature(
             return
     except (InvalidSignature, ValueError) as error:
         raise _invalid(key, algorithm) from error
-    from touchplate.keys import ed25519ph  # noqa: PLC0415 - costs imports, rarely needed
+    from touchplate.keys import ed25519ph
 
     ed25519ph.check_digest(key.raw(), signature, digest)
 
@@ -240,10 +240,10 @@ def digest_unsupported(algorithm: Algorithm, digest: bytes, size: int) -> Verifi
 def _load_raw(row: _Row, der: bytes) -> Any:  # noqa: ANN401 - a key object of `cryptography`
     raw = der[len(row.prefix) :]
     if row.kind == "ed25519":
-        from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - rare
+        from cryptography.hazmat.primitives.asymmetric import ed25519
 
         return ed25519.Ed25519PublicKey.from_public_bytes(raw)
-    from cryptography.hazmat.primitives.asymmetric import mldsa  # noqa: PLC0415 - rare
+    from cryptography.hazmat.primitives.asymmetric import mldsa
 
     loaders: dict[str, Callable[[bytes], Any]] = {
         "ml-dsa-44": mldsa.MLDSA44PublicKey.from_public_bytes,
@@ -257,8 +257,8 @@ def _load_rsa(der: bytes) -> PublicKey:
     # 30 82 LL LL, then the algorithm rsaEncryption: every modulus of 2048 bits and more.
     if len(der) > MAX_KEY_BYTES or der[4:19] != _RSA_ALGORITHM:
         raise _unreadable("its kind is not one of ECDSA, RSA, Ed25519 and ML-DSA as we read them")
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - costs imports
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415 - costs imports
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import (
         load_der_public_key,
     )
 
@@ -284,7 +284,7 @@ def _parts(kind: str) -> tuple[dict[int, Scheme], tuple[Algorithm, ...]]:
 
 def _length(size: int) -> bytes:
     """Give a DER length (X.690 §10.1)."""
-    if size < 0x80:  # noqa: PLR2004 - the short form
+    if size < 0x80:
         return bytes((size,))
     octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
     return bytes((0x80 | len(octets),)) + octets

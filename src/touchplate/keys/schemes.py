@@ -37,23 +37,27 @@ class Scheme:
     digest_size: int
 
 
+def _hasher(algorithm: Algorithm) -> hashes.HashAlgorithm:
+    if algorithm.hash is None:
+        raise AssertionError(f"{algorithm.name} has no hash")
+    return HASH_OBJECTS[algorithm.hash]
+
+
 def _pure() -> Scheme:
     return Scheme((), None, (), None, 0)
 
 
 def _ecdsa(algorithm: Algorithm) -> Scheme:
-    assert algorithm.hash is not None
-    hasher = HASH_OBJECTS[algorithm.hash]
+    hasher = _hasher(algorithm)
     message = (ec.ECDSA(hasher),)
     digest = (ec.ECDSA(utils.Prehashed(hasher)),)
-    return Scheme(message, digest, message, digest, HASH_SIZES[algorithm.hash])
+    return Scheme(message, digest, message, digest, hasher.digest_size)
 
 
 def _rsa(algorithm: Algorithm) -> Scheme:
-    from cryptography.hazmat.primitives.asymmetric import padding  # noqa: PLC0415 - see module
+    from cryptography.hazmat.primitives.asymmetric import padding
 
-    assert algorithm.hash is not None
-    hasher = HASH_OBJECTS[algorithm.hash]
+    hasher = _hasher(algorithm)
     check: padding.PKCS1v15 | padding.PSS
     sign: padding.PKCS1v15 | padding.PSS
     if algorithm.kind == "rsa-pss":

@@ -1,5 +1,7 @@
-"""Signing with one private key. `Signer` is the seam: files and tests give a `PrivateKeySigner`,
-other key stores (`touchplate.keystore`) their own.
+"""Signing with one private key.
+
+`Signer` is the seam: files and tests give a `PrivateKeySigner`, other key stores
+(`touchplate.keystore`) their own.
 """
 
 from hashlib import sha512
@@ -45,7 +47,7 @@ class Signer(Protocol):
         """Sign the message: ECDSA as DER, Ed25519 and ML-DSA raw, RSA big-endian."""
 
     def sign_digest(self, digest: bytes) -> bytes:
-        """Sign the message with this digest, under the algorithm's hash; else DIGEST_UNSUPPORTED."""
+        """Sign the message with this digest, or raise DIGEST_UNSUPPORTED."""
 
 
 class PrivateKeySigner:
@@ -96,7 +98,7 @@ class PrivateKeySigner:
         if len(digest) != scheme.digest_size or not digest:
             raise digest_unsupported(self.algorithm, digest, scheme.digest_size)
         if scheme.sign_digest is None:
-            from touchplate.keys import ed25519ph  # noqa: PLC0415 - costs imports, rarely needed
+            from touchplate.keys import ed25519ph
 
             return ed25519ph.sign_digest(self._key.private_bytes_raw(), digest)
         signature: bytes = self._key.sign(digest, *scheme.sign_digest)
@@ -116,13 +118,13 @@ def _generate(kind: str) -> Any:  # noqa: ANN401 - any private key of `cryptogra
         curve = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}[size]
         return ec.generate_private_key(curve)
     if family == "rsa":
-        from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415 - rare
+        from cryptography.hazmat.primitives.asymmetric import rsa
 
         return rsa.generate_private_key(65537, int(size))
     if family == "ml-dsa":
-        from cryptography.hazmat.primitives.asymmetric import mldsa  # noqa: PLC0415 - rare
+        from cryptography.hazmat.primitives.asymmetric import mldsa
 
         return getattr(mldsa, f"MLDSA{size}PrivateKey").generate()
-    from cryptography.hazmat.primitives.asymmetric import ed25519  # noqa: PLC0415 - rare
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     return ed25519.Ed25519PrivateKey.generate()
