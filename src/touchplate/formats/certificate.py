@@ -26,6 +26,7 @@ from touchplate.formats.element import (
     UTC_TIME,
     DerError,
     element,
+    encode,
     expect,
     expect_last,
     integer,
@@ -73,13 +74,15 @@ _Value = TypeVar("_Value")
 
 
 class Extension(NamedTuple):
-    """One extension: whether it is critical, and the octets of its value.
+    """One extension: whether it is critical, the octets of its value, its place in the certificate.
 
     A tuple, because a certificate has fifteen and a dataclass takes three times as long to make.
     """
 
     critical: bool
     value: bytes
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +108,26 @@ class Certificate:
     that ask at once compute the same value.
     """
 
+    _places: tuple[int, int, int, int]
+    # Where, in `der`: the signed part's content begins, its [3] begins, the first extension
+    # begins, the signed part ends.
+    _basic_constraints: BasicConstraints | None
+    _extended_key_usage: tuple[str, ...] | None
+    _fingerprint: bytes | None
+    _key_usage: frozenset[str] | None
+    _names: tuple[AlternativeName, ...] | None
+    _public_key: PublicKey | None
+
     __slots__ = (
         "_basic_constraints",
         "_extended_key_usage",
         "_fingerprint",
         "_key_usage",
         "_names",
+        "_places",
         "_public_key",
         "der",
         "extensions",
-        "extensions_span",
         "issuer_der",
         "not_after",
         "not_before",
@@ -142,8 +155,6 @@ class Certificate:
     spki: bytes
     extensions: Mapping[bytes, Extension]
     """By the content octets of the OID, in the order of the certificate."""
-    extensions_span: tuple[int, int]
-    """Where the `[3]` element of the extensions begins and ends within `tbs`; (0, 0) if none."""
     signature: bytes
 
     def __eq__(self, other: object) -> bool:
@@ -213,6 +224,20 @@ class Certificate:
         text = binascii.b2a_base64(self.der, newline=False).decode("ascii")
         lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
         return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+
+    def tbs_without(self, oid: bytes) -> bytes:
+        """The signed part with one extension taken out and all other bytes as they are.
+
+        This is what a transparency log signed: RFC 6962 §3.1 takes the poison out of a
+        precertificate, §3.3 the list of timestamps out of a certificate. If no other extension
+        remains the field vanishes. `oid` must be there.
+        """
+        content, field, first, end = self._places
+        taken = self.extensions[oid]
+        rest = self.der[first : taken.start] + self.der[taken.stop : end]
+        if rest:
+            rest = encode(0xA3, encode(SEQUENCE, rest))
+        return encode(SEQUENCE, self.der[content:field] + rest)
 
     def _decode(self, oid: bytes, decode: Callable[[bytes], _Value]) -> _Value | None:
         extension = self.extensions.get(oid)
@@ -285,6 +310,7 @@ def _read(der: bytes) -> Certificate:
     self.signature_algorithm = der[tbs_end:algorithm_end]
     self.signature = der[bits + 1 : bits_end]
 
+    content = at
     self.version = 1
     if der[at] == 0xA0:
         if der[at : at + 5] != _VERSION_3:
@@ -312,14 +338,15 @@ def _read(der: bytes) -> Certificate:
     self.spki = der[start:at]
 
     self.extensions = MappingProxyType({})
-    self.extensions_span = (0, 0)
+    self._places = (content, at, at, tbs_end)
     if at != tbs_end:
         if self.version != 3:
             raise DerError("extensions in a certificate of version 1")
         # RFC 5280 §4.1.2.8: the unique identifiers [1] and [2] must not be there
         start, stop = expect_last(der, at, tbs_end, 0xA3)
-        self.extensions_span = (at - outer, stop - outer)
-        self.extensions = MappingProxyType(_extensions(der, start, stop))
+        first, _ = expect_last(der, start, stop, SEQUENCE)
+        self._places = (content, at, first, tbs_end)
+        self.extensions = MappingProxyType(_extensions(der, first, stop))
     return self
 
 
@@ -331,9 +358,8 @@ def _time(der: bytes, at: int, end: int) -> tuple[datetime, int]:
 
 
 def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
-    """Extensions ::= SEQUENCE OF SEQUENCE { OID, critical BOOLEAN DEFAULT FALSE, OCTET STRING }."""
+    """Each is SEQUENCE { OID, critical BOOLEAN DEFAULT FALSE, OCTET STRING }."""
     found: dict[bytes, Extension] = {}
-    at, _ = expect_last(der, at, end, SEQUENCE)
     while at < end:
         inner, stop = expect(der, at, end, SEQUENCE)
         start, inner = expect(der, inner, stop, OID)
@@ -347,7 +373,7 @@ def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
         start, inner = expect_last(der, inner, stop, OCTET_STRING)
         if oid in found:
             raise DerError(f"extension {oid_text(oid)} stands twice")
-        found[oid] = Extension(critical, der[start:inner])
+        found[oid] = Extension(critical, der[start:inner], at, stop)
         at = stop
     if not found:
         raise DerError("an empty list of extensions")

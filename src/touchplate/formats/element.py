@@ -25,14 +25,15 @@ class DerError(ValueError):
 
 def element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     """Tag, first and last-plus-one position of the content of the element at `at`, before `end`."""
-    if at + 2 > end:
-        raise DerError(f"the bytes end at {end}, where an element should begin at {at}")
-    tag = data[at]
-    size = data[at + 1]
+    try:
+        tag = data[at]
+        size = data[at + 1]
+    except IndexError as error:
+        raise DerError(f"the bytes end where an element should begin, at {at}") from error
     start = at + 2
     if size > 0x7F:
         octets = size & 0x7F
-        if not 1 <= octets <= 4 or start + octets > end:
+        if not 1 <= octets <= 4:
             raise DerError(f"length of {octets} octets at {at}")
         size = int.from_bytes(data[start : start + octets], "big")
         if size < 0x80 or size >> (8 * (octets - 1)) == 0:
@@ -90,6 +91,15 @@ def time(data: bytes, tag: int, start: int, stop: int) -> datetime:
         return datetime.fromisoformat(f"{text[:8]}T{text[8:14]}").replace(tzinfo=UTC)
     except ValueError as error:
         raise DerError(f"time {text!r} does not exist") from error
+
+
+def encode(tag: int, content: bytes) -> bytes:
+    """One element with this tag and content."""
+    size = len(content)
+    if size < 0x80:
+        return bytes((tag, size)) + content
+    octets = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(octets))) + octets + content
 
 
 def oid_octets(dotted: str) -> bytes:

@@ -1,0 +1,384 @@
+"""Sigstore bundles, media types 0.1, 0.2 and 0.3: protobuf JSON in, frozen values out and back.
+
+Parsing checks the structure, the rules that each version has for its own form, and the limits
+(bundle specification: `protobuf-specs: sigstore_bundle.proto`, `architecture-docs:
+client-spec.md` §5). What the parts prove is for `touchplate.verify`.
+"""
+
+import json
+from binascii import b2a_base64
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from touchplate.errors import MalformedError
+from touchplate.formats.certificate import Certificate, parse_certificate
+from touchplate.formats.jsontext import Fields, parse_json
+from touchplate.formats.limits import (
+    MAX_BUNDLE_BYTES,
+    MAX_CHAIN,
+    MAX_CHECKPOINT_CHARACTERS,
+    MAX_ENTRIES,
+    MAX_ENTRY_BODY_BYTES,
+    MAX_PROOF_HASHES,
+    MAX_SIGNATURE_BYTES,
+    MAX_TIMESTAMPS,
+)
+from touchplate.keys.algorithms import HASH_FROM_PROTOBUF, HASH_TO_PROTOBUF
+
+Version = Literal["0.1", "0.2", "0.3"]
+
+MEDIA_TYPE: Final = "application/vnd.dev.sigstore.bundle.v0.3+json"
+MEDIA_TYPES: Final[Mapping[str, Version]] = {
+    "application/vnd.dev.sigstore.bundle+json;version=0.1": "0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2": "0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3": "0.3",
+    MEDIA_TYPE: "0.3",
+}
+
+_ERROR: Final = "BUNDLE_MALFORMED"
+_HASH_SIZE: Final = 32
+_HASH_NAMES: Final[Mapping[str, str]] = dict(HASH_FROM_PROTOBUF.items())
+_PROTOBUF_NAMES: Final[Mapping[str, str]] = dict(HASH_TO_PROTOBUF.items())
+_HASH_ALGORITHMS: Final = {
+    0: "HASH_ALGORITHM_UNSPECIFIED",
+    1: "SHA2_256",
+    2: "SHA2_384",
+    3: "SHA2_512",
+    4: "SHA3_256",
+    5: "SHA3_384",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateMaterial:
+    """The signer's certificate, and the others that came with it, which prove nothing."""
+
+    leaf: Certificate
+    chain: tuple[Certificate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeyHint:
+    """Which key signed, for who has the key: free text, and never the key."""
+
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InclusionProof:
+    """A Merkle proof and the signed note that it leads to; `checkpoint` is empty if absent."""
+
+    log_index: int
+    """In a v1 log the index within its shard, which is the one to compute with."""
+    root_hash: bytes
+    tree_size: int
+    hashes: tuple[bytes, ...]
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransparencyLogEntry:
+    """One log entry. Nothing about it has been verified."""
+
+    log_index: int
+    """In a v1 log the index over all shards."""
+    log_id: bytes
+    kind: str
+    kind_version: str
+    integrated_time: int
+    """Unix seconds; means something only together with a verified `promise`."""
+    promise: bytes | None
+    """The signed entry timestamp of a v1 log."""
+    proof: InclusionProof | None
+    body: bytes
+    """The exact bytes of the leaf."""
+
+    @property
+    def is_v2(self) -> bool:
+        """The entry is of a kind that Rekor v2 logs hold."""
+        return self.kind_version == "0.0.2" and self.kind != "intoto"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSignature:
+    """A signature over the artifact itself, and the digest that the signer says it has."""
+
+    digest_algorithm: str | None
+    """`sha256`, `sha384`, `sha512`, or the protobuf name of one that we do not support."""
+    digest: bytes | None
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class EnvelopeSignature:
+    """One signature of a DSSE envelope."""
+
+    signature: bytes
+    keyid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A DSSE envelope: a payload, its type, and signatures over both."""
+
+    payload: bytes
+    payload_type: str
+    signatures: tuple[EnvelopeSignature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a signer hands out beside an artifact. Nothing in it has been verified."""
+
+    version: Version
+    material: CertificateMaterial | PublicKeyHint
+    entries: tuple[TransparencyLogEntry, ...]
+    timestamps: tuple[bytes, ...]
+    """RFC 3161 responses, DER."""
+    content: MessageSignature | Envelope
+
+
+def parse_bundle(data: bytes) -> Bundle:
+    """The bundle in this JSON text.
+
+    Raises MalformedError: BUNDLE_MALFORMED, BUNDLE_VERSION (media type), BUNDLE_VERSION_RULE (a
+    form that this version does not have), BUNDLE_LIMIT or LIMIT_EXCEEDED (too much of something).
+    """
+    members = parse_json(data, what="bundle", max_bytes=MAX_BUNDLE_BYTES, error=_ERROR)
+    root = Fields(members, error=_ERROR)
+    version = MEDIA_TYPES.get(root.string("mediaType"))
+    if version is None:
+        raise MalformedError(
+            "BUNDLE_VERSION",
+            "the bundle is of no known version",
+            expected=f"mediaType {MEDIA_TYPE}",
+            found=ascii(root.string("mediaType"))[:120],
+        )
+    material = root.require("verificationMaterial")
+    stamps = material.object("timestampVerificationData")
+    return Bundle(
+        version=version,
+        material=_material(material, version),
+        entries=_entries(material, version),
+        timestamps=_timestamps(stamps) if stamps is not None else (),
+        content=_content(root),
+    )
+
+
+def parse_entry(data: bytes) -> TransparencyLogEntry:
+    """The entry in the JSON text of a TransparencyLogEntry, as v2 logs answer.
+
+    Raises MalformedError BUNDLE_MALFORMED, BUNDLE_LIMIT or LIMIT_EXCEEDED.
+    """
+    limit = 2 * MAX_ENTRY_BODY_BYTES
+    return _entry(
+        Fields(parse_json(data, what="log entry", max_bytes=limit, error=_ERROR), error=_ERROR)
+    )
+
+
+def encode_bundle(bundle: Bundle) -> bytes:
+    """The bundle as canonical protobuf JSON of version 0.3, in one line.
+
+    A chain that came with an older version is left out: its leaf is what counts.
+    """
+    material: dict[str, Any]
+    if isinstance(bundle.material, CertificateMaterial):
+        material = {"certificate": {"rawBytes": _base64(bundle.material.leaf.der)}}
+    else:
+        material = {"publicKey": {"hint": bundle.material.hint}}
+    material["tlogEntries"] = [_entry_members(entry) for entry in bundle.entries]
+    if bundle.timestamps:
+        stamps = [{"signedTimestamp": _base64(stamp)} for stamp in bundle.timestamps]
+        material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
+    members: dict[str, Any] = {"mediaType": MEDIA_TYPE, "verificationMaterial": material}
+    content = bundle.content
+    if isinstance(content, MessageSignature):
+        message: dict[str, Any] = {"signature": _base64(content.signature)}
+        if content.digest is not None and content.digest_algorithm is not None:
+            name = _PROTOBUF_NAMES.get(content.digest_algorithm, content.digest_algorithm)
+            digest = {"algorithm": name, "digest": _base64(content.digest)}
+            message = {"messageDigest": digest, **message}
+        members["messageSignature"] = message
+    else:
+        members["dsseEnvelope"] = {
+            "payload": _base64(content.payload),
+            "payloadType": content.payload_type,
+            "signatures": [
+                {"sig": _base64(item.signature)} | ({"keyid": item.keyid} if item.keyid else {})
+                for item in content.signatures
+            ],
+        }
+    return _encode(members)
+
+
+def encode_entry(entry: TransparencyLogEntry) -> bytes:
+    """The entry as protobuf JSON, in one line."""
+    return _encode(_entry_members(entry))
+
+
+def _material(material: Fields, version: Version) -> CertificateMaterial | PublicKeyHint:
+    name = material.one_of(("publicKey", "x509CertificateChain", "certificate"))
+    if name is None:
+        raise material.missing("certificate or publicKey")
+    found = material.require(name)
+    if name == "publicKey":
+        return PublicKeyHint(found.string("hint"))
+    if (name == "certificate") != (version == "0.3"):
+        raise MalformedError(
+            "BUNDLE_VERSION_RULE",
+            f"a bundle of version {version} cannot have {material.path(name)}",
+            expected="certificate" if version == "0.3" else "x509CertificateChain",
+            found=name,
+        )
+    if name == "certificate":
+        return CertificateMaterial(_certificate(found))
+    items = found.objects("certificates")
+    if not items:
+        raise found.missing("certificates")
+    _limit(len(items), MAX_CHAIN, "certificates")
+    leaf, *rest = (_certificate(item) for item in items)
+    return CertificateMaterial(leaf, tuple(rest))
+
+
+def _certificate(found: Fields) -> Certificate:
+    try:
+        return parse_certificate(found.bytes("rawBytes"))
+    except MalformedError as error:
+        raise MalformedError(_ERROR, f"{found.path('rawBytes')}: {error.message}") from error
+
+
+def _entries(material: Fields, version: Version) -> tuple[TransparencyLogEntry, ...]:
+    items = material.objects("tlogEntries")
+    _limit(len(items), MAX_ENTRIES, "log entries")
+    entries = tuple([_entry(item) for item in items])
+    if len(entries) > 1 and len({(e.log_id, e.log_index) for e in entries}) != len(entries):
+        raise MalformedError("BUNDLE_LIMIT", "the bundle holds the same log entry twice")
+    if version == "0.1" and any(entry.promise is None for entry in entries):
+        raise MalformedError(
+            "BUNDLE_VERSION_RULE", "a log entry of a bundle of version 0.1 has an inclusionPromise"
+        )
+    return entries
+
+
+def _entry(found: Fields) -> TransparencyLogEntry:
+    log_id = found.require("logId").bytes("keyId")
+    kind = found.object("kindVersion")
+    promise = found.object("inclusionPromise")
+    proof = found.object("inclusionProof")
+    body = found.bytes("canonicalizedBody")
+    _limit(len(body), MAX_ENTRY_BODY_BYTES, "bytes in the body of a log entry")
+    if len(log_id) != _HASH_SIZE:
+        raise found.wrong("logId", "a keyId of 32 bytes")
+    return TransparencyLogEntry(
+        log_index=_natural(found, "logIndex"),
+        log_id=log_id,
+        kind="" if kind is None else kind.string("kind"),
+        kind_version="" if kind is None else kind.string("version"),
+        integrated_time=_natural(found, "integratedTime"),
+        promise=None if promise is None else _signature(promise, "signedEntryTimestamp"),
+        proof=None if proof is None else _proof(proof),
+        body=body,
+    )
+
+
+def _proof(found: Fields) -> InclusionProof:
+    checkpoint = found.object("checkpoint")
+    envelope = "" if checkpoint is None else checkpoint.string("envelope")
+    hashes = found.byte_strings("hashes")
+    _limit(len(hashes), MAX_PROOF_HASHES, "hashes in an inclusion proof")
+    _limit(len(envelope), MAX_CHECKPOINT_CHARACTERS, "characters in a checkpoint")
+    return InclusionProof(
+        log_index=_natural(found, "logIndex"),
+        root_hash=found.bytes("rootHash"),
+        tree_size=_natural(found, "treeSize"),
+        hashes=hashes,
+        checkpoint=envelope,
+    )
+
+
+def _timestamps(found: Fields) -> tuple[bytes, ...]:
+    items = found.objects("rfc3161Timestamps")
+    _limit(len(items), MAX_TIMESTAMPS, "timestamps")
+    stamps = tuple([item.bytes("signedTimestamp") for item in items])
+    if len(set(stamps)) != len(stamps):
+        raise MalformedError("BUNDLE_LIMIT", "the bundle holds the same timestamp twice")
+    return stamps
+
+
+def _content(root: Fields) -> MessageSignature | Envelope:
+    name = root.one_of(("messageSignature", "dsseEnvelope"))
+    if name is None:
+        raise root.missing("messageSignature or dsseEnvelope")
+    found = root.require(name)
+    if name == "messageSignature":
+        digest = found.object("messageDigest")
+        algorithm = value = None
+        if digest is not None:
+            algorithm = digest.enum("algorithm", _HASH_ALGORITHMS, _HASH_ALGORITHMS[0])
+            algorithm = _HASH_NAMES.get(algorithm or "", algorithm)
+            value = digest.bytes("digest")
+        return MessageSignature(algorithm, value, _signature(found, "signature"))
+    return Envelope(
+        payload=found.bytes("payload"),
+        payload_type=found.string("payloadType"),
+        signatures=tuple(
+            [
+                EnvelopeSignature(_signature(item, "sig"), item.string("keyid"))
+                for item in found.objects("signatures")
+            ]
+        ),
+    )
+
+
+def _signature(found: Fields, name: str) -> bytes:
+    signature = found.bytes(name)
+    if not signature:
+        raise found.missing(name)
+    _limit(len(signature), MAX_SIGNATURE_BYTES, f"bytes in {name}")
+    return signature
+
+
+def _natural(found: Fields, name: str) -> int:
+    number = found.int64(name)
+    if number < 0:
+        raise found.wrong(name, "an integer that is not negative")
+    return number
+
+
+def _limit(count: int, limit: int, what: str) -> None:
+    if count > limit:
+        raise MalformedError(
+            "BUNDLE_LIMIT", f"too many {what}", expected=f"at most {limit}", found=str(count)
+        )
+
+
+def _entry_members(entry: TransparencyLogEntry) -> dict[str, Any]:
+    members: dict[str, Any] = {
+        "logIndex": str(entry.log_index),
+        "logId": {"keyId": _base64(entry.log_id)},
+        "kindVersion": {"kind": entry.kind, "version": entry.kind_version},
+    }
+    if entry.integrated_time:
+        members["integratedTime"] = str(entry.integrated_time)
+    if entry.promise is not None:
+        members["inclusionPromise"] = {"signedEntryTimestamp": _base64(entry.promise)}
+    proof = entry.proof
+    if proof is not None:
+        members["inclusionProof"] = {
+            "logIndex": str(proof.log_index),
+            "rootHash": _base64(proof.root_hash),
+            "treeSize": str(proof.tree_size),
+            "hashes": [_base64(item) for item in proof.hashes],
+            "checkpoint": {"envelope": proof.checkpoint},
+        }
+    members["canonicalizedBody"] = _base64(entry.body)
+    return members
+
+
+def _base64(data: bytes) -> str:
+    return b2a_base64(data, newline=False).decode("ascii")
+
+
+def _encode(members: dict[str, Any]) -> bytes:
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
