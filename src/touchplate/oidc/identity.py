@@ -1,0 +1,110 @@
+"""From checked claims to an identity: one function for each type of issuer, in `IDENTITY_TYPES`.
+
+What an identity becomes in a certificate: `san` its subject, `issuer` the extensions .1 and .8,
+`subject` .24, `extensions` the rest; `challenge` is what the caller signs to prove that it holds
+the private key.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from touchplate.errors import RefusedError
+from touchplate.oidc.tokens import Claims
+
+MAX_NAME: Final = 2048
+MAX_EMAIL: Final = 254  # RFC 5321 §4.5.3.1.3, less the angle brackets
+
+_ATOM: Final = r"[^\x00-\x20\x7f\"(),:;<>@\[\\\].]+"
+_LABEL: Final = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_EMAIL: Final = re.compile(
+    rf"(?:{_ATOM}(?:\.{_ATOM})*|\"[^\"\\\x00-\x1f\x7f]*\")@(?:{_LABEL}\.)+(?=[^\W\d_]){_LABEL}"
+)
+# Go reads the same characters as we do only inside this set; a backslash is where parsers differ.
+_URI: Final = re.compile(r"[!-\[\]-~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectName:
+    """The one name of a certificate: an email address, a URI, or a user name `user!domain`."""
+
+    kind: Literal["email", "uri", "username"]
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, as an issuer that is believed said it."""
+
+    issuer: str
+    subject: str
+    san: SubjectName
+    challenge: str
+    # Further extensions 1.3.6.1.4.1.57264.1.N by N; without 1, 8 and 24, which follow from above.
+    extensions: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSettings:
+    """What an identity type may need to know of its issuer."""
+
+    subject_domain: str = ""
+    skip_email_verification: bool = False
+
+
+def email_identity(claims: Claims, settings: TypeSettings) -> Identity:
+    """The `email` claim, verified by the issuer; verbatim, case and all."""
+    email = claims.text("email")
+    if not is_email(email):
+        raise _refused("the claim email is no address")
+    if not _is_verified(claims.values) and not settings.skip_email_verification:
+        raise _refused("the issuer has not verified the email address")
+    return Identity(claims.issuer, claims.subject, SubjectName("email", email), email)
+
+
+def uri_identity(claims: Claims, settings: TypeSettings) -> Identity:
+    """The subject, a URI with scheme and host of the issuer's subject domain."""
+    uri = claims.subject
+    if len(uri) > MAX_NAME or not _URI.fullmatch(uri) or is_email(uri):
+        raise _refused("the subject is no URI")
+    if _scheme_and_host(uri) != _scheme_and_host(settings.subject_domain):
+        raise _refused(f"the subject is not in the domain {settings.subject_domain}")
+    return Identity(claims.issuer, claims.subject, SubjectName("uri", uri), uri)
+
+
+IDENTITY_TYPES: Final[Mapping[str, Callable[[Claims, TypeSettings], Identity]]] = {
+    "email": email_identity,
+    "uri": uri_identity,
+}
+
+
+def is_email(text: str) -> bool:
+    """Say whether the text has the form of an address; nothing about who owns it."""
+    return len(text) <= MAX_EMAIL and _EMAIL.fullmatch(text) is not None
+
+
+def _is_verified(values: Mapping[str, Any]) -> bool:
+    """Read `email_verified`; a missing one is false, another value than these is no answer."""
+    value = values.get("email_verified", False)
+    if value in ("true", "True") or value is True:
+        return True
+    if value in ("false", "False") or value is False:
+        return False
+    raise _refused("the claim email_verified is neither true nor false")
+
+
+def _scheme_and_host(url: str) -> tuple[str, str]:
+    try:
+        parts = urlsplit(url)
+        found = (parts.scheme, parts.hostname or "")
+    except ValueError as error:
+        raise _refused("a URI does not parse") from error
+    if not all(found):
+        raise _refused("a URI lacks scheme or host")
+    return found
+
+
+def _refused(reason: str) -> RefusedError:
+    return RefusedError("TOKEN_REFUSED", f"identity token: {reason}")
