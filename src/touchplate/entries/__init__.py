@@ -1,4 +1,4 @@
-"""Log entries, one module per kind: what a log stores, how it is asked for, how a bundle is held to it.
+"""Log entries, one module per kind: the request, what the log stores, the match with a bundle.
 
 `match` proves that a logged body is about the signature at hand; `KINDS` lists the kinds it knows.
 """

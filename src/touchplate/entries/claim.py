@@ -14,9 +14,9 @@ from touchplate.keys.public import PublicKey
 class Claim:
     """One signature, by one key, over one content.
 
-    `digest` gives the hash that a `hashedrekord` entry holds: of the artifact for a message signature,
-    of the pre-authentication encoding for an envelope. It may raise DIGEST_UNSUPPORTED if that hash
-    is not known.
+    `digest` gives the hash that a `hashedrekord` entry holds: of the artifact for a message
+    signature, of the pre-authentication encoding for an envelope. It may raise DIGEST_UNSUPPORTED
+    if that hash is not known.
     """
 
     content: MessageSignature | Envelope

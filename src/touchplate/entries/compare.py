@@ -1,11 +1,11 @@
 """The comparisons that bind a log entry to a bundle, each with its own code.
 
-They run only when the body is not byte for byte the one that the bundle leads to, to say which field
-differs, and for v1 kinds to accept another spelling of the same key (PEM white space).
+They run only when the body is not byte for byte the one that the bundle leads to, to say which
+field differs, and for v1 kinds to accept another spelling of the same key (PEM white space).
 """
 
+from touchplate.entries.body import Body
 from touchplate.entries.claim import Claim
-from touchplate.entries.members import Body
 from touchplate.entries.pem import parse_pem
 from touchplate.errors import VerificationError
 from touchplate.formats.bundle import Envelope

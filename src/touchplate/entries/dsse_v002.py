@@ -7,6 +7,7 @@ from binascii import b2a_base64
 from hashlib import sha256
 from typing import Final
 
+from touchplate.entries.body import parse_body
 from touchplate.entries.claim import Claim
 from touchplate.entries.compare import (
     check_algorithm,
@@ -17,7 +18,6 @@ from touchplate.entries.compare import (
     the_envelope,
 )
 from touchplate.entries.dsse_v001 import the_signature
-from touchplate.entries.members import parse_body
 from touchplate.errors import MalformedError
 from touchplate.keys.algorithms import Algorithm
 
@@ -69,13 +69,13 @@ def _explain(body: bytes, claim: Claim, payload_hash: bytes) -> None:
     """Raise what is wrong with a body that is not the expected one."""
     parsed = parse_body(body)
     check_kind(parsed, KIND, VERSION)
-    entry = parsed.spec.object("dsseV002")
+    entry = parsed.spec.require("dsseV002")
     signature = the_signature(entry)
-    verifier = signature.object("verifier")
+    verifier = signature.require("verifier")
     is_certificate = verifier.has("x509Certificate")
-    der = verifier.object("x509Certificate" if is_certificate else "publicKey").base64("rawBytes")
-    check_signature(signature.base64("content"), claim.signature)
+    der = verifier.require("x509Certificate" if is_certificate else "publicKey").bytes("rawBytes")
+    check_signature(signature.bytes("content"), claim.signature)
     check_verifier(der, claim, is_certificate=is_certificate)
-    check_algorithm(verifier.text("keyDetails"), claim)
-    check_digest(entry.object("payloadHash").base64("digest"), payload_hash, "payload hash")
+    check_algorithm(verifier.string("keyDetails"), claim)
+    check_digest(entry.require("payloadHash").bytes("digest"), payload_hash, "payload hash")
     raise MalformedError("ENTRY_MALFORMED", "the log entry's body is not in canonical form")

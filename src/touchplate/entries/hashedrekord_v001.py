@@ -4,8 +4,11 @@ It vouches for message signatures only; an envelope under this kind is refused.
 """
 
 from binascii import b2a_base64
+from collections.abc import Mapping
 from typing import Final
 
+from touchplate.entries.admission import ALLOWED, Admitted, allow, load_verifier_pem
+from touchplate.entries.body import Body, parse_body, read_base64
 from touchplate.entries.claim import Claim
 from touchplate.entries.compare import (
     check_digest,
@@ -13,10 +16,11 @@ from touchplate.entries.compare import (
     check_signature,
     check_verifier_pem,
 )
-from touchplate.entries.members import Body, parse_body
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.bundle import Envelope
-from touchplate.keys.algorithms import HashName
+from touchplate.formats.jsontext import Fields
+from touchplate.keys.algorithms import HASH_SIZES, HashName
+from touchplate.keys.public import check_digest_signature
 
 KIND: Final = "hashedrekord"
 VERSION: Final = "0.0.1"
@@ -25,6 +29,8 @@ _BODY: Final = (
     b'{"apiVersion":"0.0.1","kind":"hashedrekord","spec":{"data":{"hash":'
     b'{"algorithm":"%b","value":"%b"}},"signature":{"content":"%b","publicKey":{"content":"%b"}}}}'
 )
+
+_SIZES: Final[Mapping[str, int]] = dict(HASH_SIZES.items())
 
 
 def encode_body(hash_name: str, digest_hex: str, signature: bytes, pem: bytes) -> bytes:
@@ -64,14 +70,15 @@ def _hashes(claim: Claim) -> dict[HashName, None]:
 def _compare(body: Body, claim: Claim) -> None:
     """Compare field by field: the PEM, the hex and the base64 may be spelled another way."""
     check_kind(body, KIND, VERSION)
-    hashed = body.spec.object("data").object("hash")
-    signature = body.spec.object("signature")
-    check_signature(signature.base64("content"), claim.signature)
-    check_verifier_pem(signature.object("publicKey").base64("content"), claim)
-    found = hashed.text("algorithm")
+    hashed = body.spec.require("data").require("hash")
+    signature = body.spec.require("signature")
+    check_signature(read_base64(signature, "content"), claim.signature)
+    check_verifier_pem(read_base64(signature.require("publicKey"), "content"), claim)
+    found = hashed.string("algorithm")
     for name in _hashes(claim):
         if name == found:
-            check_digest(_unhex(hashed.text("value")), claim.digest(name))
+            value = _unhex(hashed.string("value"), "ENTRY_MALFORMED")
+            check_digest(value, claim.digest(name))
             return
     raise VerificationError(
         "ENTRY_DIGEST_MISMATCH",
@@ -81,9 +88,43 @@ def _compare(body: Body, claim: Claim) -> None:
     )
 
 
-def _unhex(text: str) -> bytes:
+def _unhex(text: str, error: str) -> bytes:
     """Read a digest in hex, either case."""
     try:
         return bytes.fromhex(text)
-    except ValueError as error:
-        raise MalformedError("ENTRY_MALFORMED", "the log entry's digest is not hex") from error
+    except ValueError as problem:
+        raise MalformedError(error, "invalid value for hash: not hex") from problem
+
+
+def encode_request(claim: Claim) -> bytes:
+    """Write the JSON that asks a v1 log for an entry about this claim (DIGEST_UNSUPPORTED)."""
+    for name in _hashes(claim):
+        # The canonical body is a valid request: it has the same members.
+        digest = claim.digest(name).hex()
+        return encode_body(name, digest, claim.signature, claim.verifier_pem)
+    raise VerificationError(
+        "DIGEST_UNSUPPORTED", f"a hashedrekord entry cannot hold a signature by {claim.key.kind}"
+    )
+
+
+def admit(spec: Fields, allowed: frozenset[str] = ALLOWED) -> Admitted:
+    """Check the `spec` of a proposed entry and make the leaf data.
+
+    Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED or SIGNATURE_INVALID. An Ed25519 key
+    means Ed25519ph here: the log has only the hash.
+    """
+    signature, hashed = spec.require("signature"), spec.require("data").require("hash")
+    content = read_base64(signature, "content")
+    if not content:
+        raise MalformedError("REQUEST_MALFORMED", "missing signature")
+    name, value = hashed.string("algorithm"), hashed.string("value")
+    size = _SIZES.get(name)
+    digest = _unhex(value, "REQUEST_MALFORMED")
+    if size is None or len(digest) != size or len(value) != 2 * size:
+        raise MalformedError(
+            "REQUEST_MALFORMED", "invalid value for hash", found=f"{name}:{value}"[:200]
+        )
+    key, pem = load_verifier_pem(read_base64(signature.require("publicKey"), "content"))
+    algorithm = allow(key, name, allowed)
+    check_digest_signature(key, content, digest, algorithm)
+    return Admitted(KIND, VERSION, encode_body(name, value, content, pem))

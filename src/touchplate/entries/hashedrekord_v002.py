@@ -1,12 +1,16 @@
 """Entry kind `hashedrekord` 0.0.2: a digest, a signature over it, and the key (Rekor v2).
 
-The one kind that a v2 log takes. An envelope is logged by the hash of its pre-authentication encoding.
+The one kind that a v2 log takes. An envelope is logged by the hash of its pre-authentication
+encoding.
 Body and request: rekor-tiles `api/proto/rekor/v2`; the body is canonical JSON (RFC 8785).
 """
 
 from binascii import b2a_base64
+from dataclasses import dataclass
 from typing import Final
 
+from touchplate.entries.admission import ALLOWED, Admitted, load_verifier, refuse
+from touchplate.entries.body import parse_body
 from touchplate.entries.claim import Claim
 from touchplate.entries.compare import (
     check_algorithm,
@@ -15,25 +19,48 @@ from touchplate.entries.compare import (
     check_signature,
     check_verifier,
 )
-from touchplate.entries.members import parse_body
+from touchplate.entries.protojson import read_message
 from touchplate.errors import MalformedError, VerificationError
-from touchplate.keys.algorithms import Algorithm, HashName
+from touchplate.formats.jsontext import parse_json
+from touchplate.keys.algorithms import HASH_TO_PROTOBUF, NAMES, Algorithm, by_name
+from touchplate.keys.public import check_digest_signature
 
 KIND: Final = "hashedrekord"
 VERSION: Final = "0.0.2"
 
-# The hash names of protobuf, as the body spells them.
-HASH_NAMES: Final[dict[HashName, bytes]] = {
-    "sha256": b"SHA2_256",
-    "sha384": b"SHA2_384",
-    "sha512": b"SHA2_512",
-}
+# The largest leaf has 65,535 bytes; a request spells the same with a little more.
+MAX_REQUEST_BYTES: Final = 1 << 20
 
 _BODY: Final = (
     b'{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":'
     b'{"algorithm":"%b","digest":"%b"},"signature":{"content":"%b","verifier":'
     b'{"keyDetails":"%b","%b":{"rawBytes":"%b"}}}}}}'
 )
+_REQUEST: Final = (
+    b'{"hashedRekordRequestV002":{"digest":"%b","signature":{"content":"%b","verifier":'
+    b'{"%b":{"rawBytes":"%b"},"keyDetails":"%b"}}}}'
+)
+
+# Each spelling of a member of the request's messages, and its canonical name.
+_TOP: Final = {
+    "hashedRekordRequestV002": "hashedRekordRequestV002",
+    "hashed_rekord_request_v002": "hashedRekordRequestV002",
+    "dsseRequestV002": "dsseRequestV002",
+    "dsse_request_v002": "dsseRequestV002",
+}
+_REQUEST_KINDS: Final = ("hashedRekordRequestV002", "dsseRequestV002")
+_ENTRY: Final = {"digest": "digest", "signature": "signature"}
+_SIGNATURE: Final = {"content": "content", "verifier": "verifier"}
+_VERIFIER: Final = {
+    "publicKey": "publicKey",
+    "public_key": "publicKey",
+    "x509Certificate": "x509Certificate",
+    "x509_certificate": "x509Certificate",
+    "keyDetails": "keyDetails",
+    "key_details": "keyDetails",
+}
+_VERIFIER_KINDS: Final = ("publicKey", "x509Certificate")
+_RAW: Final = {"rawBytes": "rawBytes", "raw_bytes": "rawBytes"}
 
 
 def encode_body(
@@ -43,7 +70,7 @@ def encode_body(
     if algorithm.hash is None:
         raise AssertionError(f"hashedrekord with {algorithm.name}, which has no hash")
     return _BODY % (
-        HASH_NAMES[algorithm.hash],
+        HASH_TO_PROTOBUF[algorithm.hash].encode(),
         b2a_base64(digest, newline=False),
         b2a_base64(signature, newline=False),
         algorithm.name.encode(),
@@ -73,20 +100,105 @@ def _explain(body: bytes, claim: Claim) -> None:
     """Raise what is wrong with a body that is not the expected one."""
     parsed = parse_body(body)
     check_kind(parsed, KIND, VERSION)
-    entry = parsed.spec.object("hashedRekordV002")
-    data, signature = entry.object("data"), entry.object("signature")
-    verifier = signature.object("verifier")
+    entry = parsed.spec.require("hashedRekordV002")
+    data, signature = entry.require("data"), entry.require("signature")
+    verifier = signature.require("verifier")
     is_certificate = verifier.has("x509Certificate")
-    der = verifier.object("x509Certificate" if is_certificate else "publicKey").base64("rawBytes")
-    check_signature(signature.base64("content"), claim.signature)
+    der = verifier.require("x509Certificate" if is_certificate else "publicKey").bytes("rawBytes")
+    check_signature(signature.bytes("content"), claim.signature)
     check_verifier(der, claim, is_certificate=is_certificate)
-    algorithm = check_algorithm(verifier.text("keyDetails"), claim)
-    if algorithm.hash is None or data.text("algorithm") != HASH_NAMES[algorithm.hash].decode():
+    algorithm = check_algorithm(verifier.string("keyDetails"), claim)
+    if algorithm.hash is None or data.string("algorithm") != HASH_TO_PROTOBUF[algorithm.hash]:
         raise VerificationError(
             "ENTRY_DIGEST_MISMATCH",
             "the log entry's hash algorithm is not the one of its key",
             expected=algorithm.hash or "a hash",
-            found=data.text("algorithm")[:100],
+            found=data.string("algorithm")[:100],
         )
-    check_digest(data.base64("digest"), claim.digest(algorithm.hash))
+    check_digest(data.bytes("digest"), claim.digest(algorithm.hash))
     raise MalformedError("ENTRY_MALFORMED", "the log entry's body is not in canonical form")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A v2 entry request, read and not checked."""
+
+    digest: bytes
+    signature: bytes
+    verifier: bytes
+    is_certificate: bool
+    # Name of a `PublicKeyDetails`; "" if not given.
+    key_details: str
+
+
+def encode_request(claim: Claim) -> bytes:
+    """Write the JSON that asks a v2 log for an entry about this claim.
+
+    Raises DIGEST_UNSUPPORTED for a key that signs without a hash: such a log cannot check it.
+    """
+    for algorithm in claim.key.algorithms:
+        if algorithm.hash is not None:
+            break
+    else:
+        raise VerificationError(
+            "DIGEST_UNSUPPORTED",
+            f"a hashedrekord entry cannot hold a signature by {claim.key.kind}",
+        )
+    return _REQUEST % (
+        b2a_base64(claim.digest(algorithm.hash), newline=False),
+        b2a_base64(claim.signature, newline=False),
+        b"publicKey" if claim.certificate is None else b"x509Certificate",
+        b2a_base64(claim.verifier, newline=False),
+        algorithm.name.encode(),
+    )
+
+
+def parse_request(data: bytes) -> Request:
+    """Read the body of `POST /api/v2/log/entries`; what is missing is empty (REQUEST_MALFORMED)."""
+    values = parse_json(
+        data, what="entry request", max_bytes=MAX_REQUEST_BYTES, error="REQUEST_MALFORMED"
+    )
+    top = read_message(values, _TOP, "")
+    if top.one_of(_REQUEST_KINDS) != "hashedRekordRequestV002":
+        raise MalformedError("REQUEST_MALFORMED", "invalid type, must be hashedrekord")
+    entry = read_message(top.value("hashedRekordRequestV002"), _ENTRY, "request")
+    signature = read_message(entry.value("signature"), _SIGNATURE, "signature")
+    verifier = read_message(signature.value("verifier"), _VERIFIER, "verifier")
+    oneof = verifier.one_of(_VERIFIER_KINDS) or "publicKey"
+    raw = read_message(verifier.value(oneof), _RAW, oneof)
+    return Request(
+        entry.bytes("digest"),
+        signature.bytes("content"),
+        raw.bytes("rawBytes"),
+        oneof == "x509Certificate",
+        verifier.enum("keyDetails", NAMES, "") or "",
+    )
+
+
+def admit(request: Request, allowed: frozenset[str] = ALLOWED) -> Admitted:
+    """Check a request and make the leaf data.
+
+    Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED, DIGEST_UNSUPPORTED (wrong length)
+    or SIGNATURE_INVALID.
+    """
+    if not request.signature or not request.digest or not request.verifier:
+        raise MalformedError("REQUEST_MALFORMED", "digest, signature or verifier is missing")
+    key = load_verifier(request.verifier, is_certificate=request.is_certificate)
+    algorithm = by_name(request.key_details)
+    # The hash must be the one of the real key, whatever the request calls it.
+    if algorithm.registry not in allowed or algorithm not in key.algorithms:
+        raise refuse(f"{algorithm.name} with a key of kind {key.kind}", allowed)
+    check_digest_signature(key, request.signature, request.digest, algorithm)
+    body = encode_body(
+        algorithm,
+        request.digest,
+        request.signature,
+        request.verifier,
+        is_certificate=request.is_certificate,
+    )
+    return Admitted(KIND, VERSION, body)
+
+
+def admit_request(data: bytes, allowed: frozenset[str] = ALLOWED) -> Admitted:
+    """Read and check the body of `POST /api/v2/log/entries`: see `parse_request` and `admit`."""
+    return admit(parse_request(data), allowed)

@@ -1,0 +1,29 @@
+"""Reading protobuf JSON as the v2 log's API must: generous with spelling, strict with members.
+
+Names in lowerCamelCase or snake_case; unknown or repeated members are errors. The values are read
+by `Fields`: bytes in either base64 alphabet, enums by name or number, `null` for unset.
+"""
+
+from collections.abc import Mapping
+
+from touchplate.errors import MalformedError
+from touchplate.formats.jsontext import Fields, JsonObject
+
+
+def read_message(value: object, names: Mapping[str, str], path: str) -> Fields:
+    """Give the members of a message under their canonical names.
+
+    `names` maps each spelling to the canonical one; `path` is for errors. Raises REQUEST_MALFORMED.
+    """
+    error = "REQUEST_MALFORMED"
+    if not isinstance(value, dict):
+        raise MalformedError(error, f"{path or 'the request'} is missing or is not an object")
+    members: JsonObject = {}
+    for spelling, member in value.items():
+        name = names.get(spelling)
+        if name is None:
+            raise MalformedError(error, f"{path}.{spelling[:100]} is not a known field")
+        if name in members:
+            raise MalformedError(error, f"{path}.{name} stands twice, in two spellings")
+        members[name] = member
+    return Fields(members, error=error, path=path)
