@@ -1,0 +1,259 @@
+"""The ASGI application: find the route, bound the body, call the role, send the answer.
+
+No role sees a request that is too large or too slow, and no client sees a traceback: what a handler
+did not expect is logged and answered with a bare 500 in the form of its API family (`families`).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Final
+
+from touchplate.errors import TouchplateError, UnavailableError
+from touchplate.server.families import Family, Fault, family_of, status_of
+from touchplate.transport.asgi import (
+    BodyTooLargeError,
+    ClientGoneError,
+    Receive,
+    Request,
+    Response,
+    Route,
+    Scope,
+    Send,
+    read_body,
+    send_response,
+)
+
+log = logging.getLogger("touchplate.server")
+
+# A client that needs longer for 4 MiB is not one; it would only hold a connection.
+MAX_BODY_SECONDS: Final = 30
+MAX_PATH_CHARACTERS: Final = 4096
+
+# Seen by the metrics: method and pattern of the route (never the path itself), and the status.
+Observer = Callable[[str, str, int], None]
+
+
+@dataclass(slots=True)
+class _Node:
+    """One segment of the patterns: the next ones by name, by parameter, or the rest of the path."""
+
+    named: dict[str, "_Node"] = field(default_factory=dict)
+    any: "_Node | None" = None
+    any_name: str = ""
+    rest_name: str = ""
+    rest: dict[str, Route] = field(default_factory=dict)
+    here: dict[str, Route] = field(default_factory=dict)
+
+
+class Router:
+    """Finds the routes of a path. A named segment wins over a parameter, that over a rest."""
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, dict[str, Route]] = {}
+        self._root = _Node()
+        for route in routes:
+            if "{" in route.pattern:
+                self._place(route)
+            else:
+                _add(self._exact.setdefault(route.pattern, {}), route)
+
+    def find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        """Give the routes by method, none if the path is unknown, and the parameters."""
+        exact = self._exact.get(path)
+        if exact is not None:
+            return exact, {}
+        params: dict[str, str] = {}
+        found = _walk(self._root, path[1:].split("/"), 0, params)
+        return (found or {}), params
+
+    def _place(self, route: Route) -> None:
+        node = self._root
+        segments = route.pattern[1:].split("/")
+        for position, segment in enumerate(segments):
+            if segment.endswith("...}"):
+                assert position == len(segments) - 1, route.pattern  # noqa: S101
+                node.rest_name = segment[1:-4]
+                _add(node.rest, route)
+                return
+            if segment.startswith("{"):
+                node.any = node.any or _Node()
+                assert node.any_name in ("", segment[1:-1]), route.pattern  # noqa: S101
+                node.any_name = segment[1:-1]
+                node = node.any
+            else:
+                node = node.named.setdefault(segment, _Node())
+        _add(node.here, route)
+
+
+def _add(methods: dict[str, Route], route: Route) -> None:
+    assert route.method not in methods, f"two routes for {route.method} {route.pattern}"  # noqa: S101
+    methods[route.method] = route
+
+
+def _walk(
+    node: _Node, segments: list[str], position: int, params: dict[str, str]
+) -> dict[str, Route] | None:
+    if position == len(segments):
+        return node.here or None
+    segment = segments[position]
+    if (following := node.named.get(segment)) is not None:
+        found = _walk(following, segments, position + 1, params)
+        if found:
+            return found
+    if node.any is not None and segment:
+        found = _walk(node.any, segments, position + 1, params)
+        if found:
+            params[node.any_name] = segment
+            return found
+    if node.rest and segment:
+        params[node.rest_name] = "/".join(segments[position:])
+        return node.rest
+    return None
+
+
+class App:
+    """The whole service as one ASGI 3 application; `executor` runs handlers' blocking work."""
+
+    def __init__(
+        self,
+        routes: Iterable[Route],
+        executor: Executor | None = None,
+        observe: Observer | None = None,
+    ) -> None:
+        self._router = Router(routes)
+        self._executor = executor
+        self._observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; other ASGI scopes are not spoken."""
+        if scope["type"] != "http":
+            return
+        try:
+            pattern, response = await self._answer(scope, receive)
+        except ClientGoneError:
+            return
+        if self._observe is not None:
+            self._observe(scope["method"], pattern, response.status)
+        await send_response(response, send, with_body=scope["method"] != "HEAD")
+
+    async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
+        method: str = scope["method"]
+        path: str = scope["path"]
+        family = family_of(path)
+        headers = _headers(scope)
+        pattern = ""
+        if len(path) > MAX_PATH_CHARACTERS or not path.startswith("/"):
+            response = family.answer(Fault(404, "no such path", path[:100], method))
+        else:
+            methods, params = self._router.find(path)
+            if not methods and family.trailing_slash and path.endswith("/"):
+                methods, params = self._router.find(path.rstrip("/"))
+            route = methods.get("GET" if method == "HEAD" else method)
+            if route is not None:
+                pattern = route.pattern
+                response = await self._serve(route, params, scope, headers, family, receive)
+            elif methods and method == "OPTIONS":
+                response = _options(methods, headers, family)
+            elif methods:
+                allowed = tuple(sorted(methods))
+                response = family.answer(
+                    Fault(405, "method not allowed", path, method, allowed=allowed)
+                )
+            else:
+                response = family.answer(Fault(404, "no such path", path, method))
+        if family.cors and "origin" in headers:
+            response = _with(response, ("access-control-allow-origin", "*"), ("vary", "Origin"))
+        return pattern, response
+
+    async def _serve(
+        self,
+        route: Route,
+        params: dict[str, str],
+        scope: Scope,
+        headers: dict[str, str],
+        family: Family,
+        receive: Receive,
+    ) -> Response:
+        method: str = scope["method"]
+        path: str = scope["path"]
+        try:
+            body = await _body(headers, receive, route.max_body)
+            client = scope.get("client")
+            return await route.handler(
+                Request(
+                    method=method,
+                    path=path,
+                    params=params,
+                    query_string=scope.get("query_string", b""),
+                    headers=headers,
+                    body=body,
+                    client=client[0] if client else None,
+                    executor=self._executor,
+                )
+            )
+        except BodyTooLargeError:
+            text = f"Request Entity Too Large. Limit set to {route.max_body}"
+            # The rest of the body is not read, so the connection cannot be used again.
+            return family.answer(Fault(413, text, path, method, headers=(("connection", "close"),)))
+        except TimeoutError:
+            text = f"the request was not whole after {MAX_BODY_SECONDS} seconds"
+            return family.answer(Fault(408, text, path, method, headers=(("connection", "close"),)))
+        except TouchplateError as error:
+            return _translated(error, route, path, method, family)
+        except Exception:  # a bug must cost one answer, not the server
+            log.exception("%s %s failed", method, route.pattern)
+            return family.answer(Fault(500, "internal server error", path, method))
+
+
+def _translated(
+    error: TouchplateError, route: Route, path: str, method: str, family: Family
+) -> Response:
+    """Answer an error that the role left to us; what is the operator's stays in the log."""
+    status = status_of(error)
+    message = str(error)
+    if status >= 500:
+        log.error("%s %s: %s: %s", method, route.pattern, error.code, error)
+        message = "the service is not available" if status == 503 else "internal server error"
+    extra: tuple[tuple[str, str], ...] = ()
+    if isinstance(error, UnavailableError) and error.retry_after is not None:
+        extra = (("retry-after", str(max(1, int(error.retry_after.total_seconds())))),)
+    return family.answer(Fault(status, message, path, method, code=error.code, headers=extra))
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in pairs}
+
+
+async def _body(headers: dict[str, str], receive: Receive, max_body: int) -> bytes:
+    """Read the body within the limits; a stated length above it is refused before reading."""
+    stated = headers.get("content-length", "0")
+    if stated == "0" and "transfer-encoding" not in headers:
+        return b""
+    if len(stated) > 18 or not (stated.isascii() and stated.isdigit()) or int(stated) > max_body:
+        raise BodyTooLargeError
+    async with asyncio.timeout(MAX_BODY_SECONDS):
+        return await read_body(receive, max_body)
+
+
+def _options(methods: dict[str, Route], headers: dict[str, str], family: Family) -> Response:
+    """Answer OPTIONS: a CORS preflight where scripts may read, else just what is allowed."""
+    allowed = [*sorted(methods), *(["HEAD"] if "GET" in methods else [])]
+    response = Response(204, content_type="", headers=(("allow", ", ".join(allowed)),))
+    if not family.cors or "access-control-request-method" not in headers:
+        return response
+    return _with(
+        response,
+        ("access-control-allow-methods", "GET, POST, HEAD"),
+        ("access-control-allow-headers", "accept, content-type, x-requested-with"),
+        ("access-control-max-age", "600"),
+    )
+
+
+def _with(response: Response, *headers: tuple[str, str]) -> Response:
+    return Response(
+        response.status, response.body, response.content_type, (*response.headers, *headers)
+    )

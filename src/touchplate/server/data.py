@@ -1,0 +1,217 @@
+"""The data folder: what a deployment must not lose, and who may touch it.
+
+    DATA/instance.json      the public URL, when it was made, and whether the first start is done
+         lock               held by the server that runs on this folder
+         keys/NAME.pem      private keys, PKCS#8, 0600
+         certificates/      chains of the CA and the timestamp authority, PEM, leaf first
+         tlog.db  ct.db     the two logs: sequence, edge, duplicates
+         objects/           what never changes: tiles, entries, issuers, TUF files
+
+`instance.json` comes first and is marked complete last, so a first start that was interrupted is
+taken up again; afterwards a key or a chain that is missing is an error and never made anew.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from touchplate.errors import RefusedError, SettingsError
+from touchplate.keys.signer import Signer
+from touchplate.keystore import create_signer, load_signer
+from touchplate.storage.files import save_file
+
+FORMAT: Final = 1
+MAX_FILE: Final = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """What the folder remembers about its deployment."""
+
+    url: str
+    # The URL is where the server listened, not what the operator said: its port may change.
+    url_follows_listen: bool
+    created_at: datetime
+    ca_key: str
+    complete: bool = False
+
+
+class DataFolder:
+    """An open data folder. Hold it with `with`: the lock ends with the process or the block."""
+
+    def __init__(self, path: Path) -> None:
+        """Open `path` for `touchplate token` and the like, without the server's lock."""
+        self.path = path
+        _check_folder(path)
+        self.instance = _load_instance(path)
+
+    @classmethod
+    @contextlib.contextmanager
+    def serve(cls, path: Path) -> Iterator["DataFolder"]:
+        """Open `path` as its only server, making it if it is not there.
+
+        Raises DATA_FOLDER_UNSAFE (others can write it), SETTINGS_INVALID (another server runs on
+        it, or it is some other folder with files in it), FILE_UNREADABLE.
+        """
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
+        _check_folder(path)
+        with _lock(path):
+            folder = cls(path)
+            if folder.instance is None:
+                _check_empty(path)
+                path.chmod(0o700)
+            for name in ("keys", "certificates", "objects"):
+                (path / name).mkdir(mode=0o700, exist_ok=True)
+            yield folder
+
+    def remember(self, instance: Instance) -> None:
+        """Write `instance.json`, durable before this returns."""
+        text = json.dumps(
+            {
+                "format": FORMAT,
+                "url": instance.url,
+                "url_follows_listen": instance.url_follows_listen,
+                "created_at": instance.created_at.astimezone(UTC).isoformat(),
+                "ca_key": instance.ca_key,
+                "complete": instance.complete,
+            },
+            indent=2,
+        )
+        save_file(self.path / "instance.json", text.encode() + b"\n", overwrite=True, mode=0o600)
+        self.instance = instance
+
+    def key(self, name: str, kind: str) -> Signer:
+        """Load the key `name`, or make it in a first start that is not complete."""
+        path = self.path / "keys" / f"{name}.pem"
+        if self.instance is not None and not self.instance.complete and not path.exists():
+            with contextlib.suppress(RefusedError):
+                return create_signer(path.as_uri(), kind)
+        return load_signer(path.as_uri())
+
+    def load_key(self, name: str) -> Signer:
+        """Load the key `name` (KEY_NOT_FOUND)."""
+        return load_signer((self.path / "keys" / f"{name}.pem").as_uri())
+
+    def find_chain(self, name: str) -> bytes | None:
+        """Read a certificate chain, PEM; None in a first start that has not made it yet."""
+        path = self.path / "certificates" / f"{name}.pem"
+        try:
+            with path.open("rb") as file:
+                return file.read(MAX_FILE)
+        except FileNotFoundError as error:
+            if self.instance is not None and not self.instance.complete:
+                return None
+            raise SettingsError("KEY_NOT_FOUND", f"{path} is missing") from error
+        except OSError as error:
+            raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
+
+    def save_chain(self, name: str, pem: bytes) -> None:
+        """Write a certificate chain, durable before this returns."""
+        path = self.path / "certificates" / f"{name}.pem"
+        save_file(path, pem, overwrite=False, mode=0o600)
+
+
+def _load_instance(path: Path) -> Instance | None:
+    file = path / "instance.json"
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SettingsError("FILE_UNREADABLE", f"{file}: {error.strerror}") from error
+    try:
+        value = json.loads(data)
+        if value["format"] != FORMAT:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                f"{file} was written by another version of touchplate",
+                expected=f"format {FORMAT}",
+                found=f"format {value['format']}",
+            )
+        return Instance(
+            url=str(value["url"]),
+            url_follows_listen=bool(value["url_follows_listen"]),
+            created_at=datetime.fromisoformat(value["created_at"]),
+            ca_key=str(value["ca_key"]),
+            complete=bool(value["complete"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError("SETTINGS_INVALID", f"{file} is damaged: {error}") from error
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a folder that somebody else can write to, or could exchange for another."""
+    try:
+        real = path.resolve(strict=True)
+        status = real.stat()
+        parent = real.parent.stat()
+    except OSError as error:
+        raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise SettingsError("FILE_UNREADABLE", f"{path} is not a folder")
+    if status.st_mode & 0o022 or status.st_uid not in (os.geteuid(), 0):
+        raise SettingsError(
+            "DATA_FOLDER_UNSAFE",
+            f"other users can write to {path}",
+            expected="mode 0700, owned by the user of the service",
+            found=f"{stat.S_IMODE(status.st_mode):04o}, owner {status.st_uid}",
+            hint=f"chmod 700 {path}, after you made sure that nothing in it was changed",
+        )
+    # With the sticky bit, as /tmp has it, others cannot rename what is not theirs.
+    if parent.st_mode & 0o002 and not parent.st_mode & stat.S_ISVTX:
+        raise SettingsError(
+            "DATA_FOLDER_UNSAFE",
+            f"other users can exchange {path}: they can write to {real.parent}",
+            hint=f"chmod o-w {real.parent}",
+        )
+
+
+def _check_empty(path: Path) -> None:
+    # What a start leaves that died before it could write instance.json.
+    ours = {"lock", "keys", "certificates", "objects"}
+    found = [
+        each.name
+        for each in path.iterdir()
+        if each.name not in ours and not each.name.startswith(".instance")
+    ]
+    if found or any((path / "keys").glob("*")):
+        shown = found[0] if found else "keys"
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            f"{path} has files in it ({shown}) but no instance.json",
+            hint="give an empty folder for a new instance, or the folder of an existing one",
+        )
+
+
+@contextlib.contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    """Hold the lock of the folder; the kernel lets it go when the process ends, however it ends."""
+    try:
+        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError("FILE_UNREADABLE", f"{path / 'lock'}: {error.strerror}") from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                f"another server runs on {path} (process {holder})",
+                hint="stop it first, or give another folder",
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
