@@ -1,0 +1,98 @@
+"""Checkpoints (C2SP tlog-checkpoint): what a log says of its tree, inside a signed note.
+
+`open_checkpoint` is the way from bytes of anyone to a `Checkpoint` that the log signed;
+`parse_checkpoint` reads one that nothing vouches for.
+"""
+
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from touchplate.errors import MalformedError
+from touchplate.formats.note import Note, NoteVerifier, parse_note
+from touchplate.merkle.tree import RootHash
+
+MAX_CHECKPOINT_BYTES: Final = 65_536
+MAX_TREE_SIZE: Final = 2**63 - 1
+_ROOT_BYTES: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The state of a log: how many leaves, and the root over them."""
+
+    origin: str
+    """The log's name; under Rekor v1 the host, ` - ` and the tree id."""
+    size: int
+    root: RootHash
+    extensions: tuple[str, ...] = ()
+    """Lines after the root, not empty."""
+
+
+def open_checkpoint(envelope: str, verifier: NoteVerifier, *, v1: bool) -> Checkpoint:
+    """Prove that the log signed this checkpoint, and read it.
+
+    Under `v1` the line is found by the key's hint alone, and the origin is any; else line and
+    origin both have the log's name. Raises CHECKPOINT_MALFORMED, CHECKPOINT_KEYHINT and
+    CHECKPOINT_SIGNATURE.
+    """
+    note = _parse_envelope(envelope)
+    checkpoint = parse_checkpoint(note)
+    verifier.check(note, any_name=v1)
+    if not v1 and verifier.name is not None and checkpoint.origin != verifier.name:
+        raise MalformedError(
+            "CHECKPOINT_MALFORMED",
+            "the checkpoint's origin is not the name of the log that signed it",
+            expected=verifier.name,
+            found=checkpoint.origin,
+        )
+    return checkpoint
+
+
+def _parse_envelope(envelope: str) -> Note:
+    try:
+        return parse_note(envelope, max_bytes=MAX_CHECKPOINT_BYTES)
+    except MalformedError as error:
+        raise MalformedError("CHECKPOINT_MALFORMED", error.message) from error
+
+
+def parse_checkpoint(note: Note) -> Checkpoint:
+    """Read the text of a note as a checkpoint; its signatures are not checked."""
+    lines = note.text.split("\n")
+    last = lines.pop()
+    if len(lines) < 3 or last or "" in lines:
+        raise _malformed("it has not three lines and more, none empty")
+    origin, size, root, *extensions = lines
+    return Checkpoint(origin, _parse_size(size), _parse_root(root), tuple(extensions))
+
+
+def encode_checkpoint(origin: str, size: int, root: bytes, extensions: Iterable[str] = ()) -> str:
+    """Give the text to be signed, with its final newline."""
+    lines = (origin, str(size), b2a_base64(root, newline=False).decode(), *extensions)
+    if len(root) != _ROOT_BYTES or size < 0 or not all(lines) or "\n" in "".join(lines):
+        raise AssertionError(f"no checkpoint of {origin!r} has size {size}")
+    return "\n".join((*lines, ""))
+
+
+def _parse_size(text: str) -> int:
+    if not (text.isdigit() and text.isascii()) or (text[0] == "0" and text != "0"):
+        raise _malformed(f"the tree size is not a plain decimal: {text[:40]!r}")
+    size = int(text) if len(text) <= 19 else MAX_TREE_SIZE + 1
+    if size > MAX_TREE_SIZE:
+        raise _malformed("the tree size is above 2^63 - 1")
+    return size
+
+
+def _parse_root(text: str) -> RootHash:
+    try:
+        root = a2b_base64(text, strict_mode=True)
+    except ValueError as error:
+        raise _malformed("the root hash is not base64") from error
+    if len(root) != _ROOT_BYTES:
+        raise _malformed(f"the root hash has {len(root)} bytes, not {_ROOT_BYTES}")
+    return RootHash(root)
+
+
+def _malformed(reason: str) -> MalformedError:
+    return MalformedError("CHECKPOINT_MALFORMED", f"the checkpoint is malformed: {reason}")
