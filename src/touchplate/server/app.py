@@ -201,6 +201,8 @@ class App:
         except TimeoutError:
             text = f"the request was not whole after {MAX_BODY_SECONDS} seconds"
             return family.answer(Fault(408, text, path, method, headers=(("connection", "close"),)))
+        except ClientGoneError:
+            raise
         except TouchplateError as error:
             return _translated(error, route, path, method, family)
         except Exception:  # a bug must cost one answer, not the server
