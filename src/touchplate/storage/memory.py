@@ -1,0 +1,113 @@
+"""A log's database in memory."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
+
+from touchplate.errors import UnavailableError
+from touchplate.storage.database import (
+    BUNDLE_WIDTH,
+    LogState,
+    LogTransaction,
+    Segment,
+    is_covered,
+    lost_race,
+)
+
+
+class MemoryLog:
+    """A log's database that lives as long as this value; several logs may be opened over it."""
+
+    def __init__(self) -> None:
+        self._writing = Lock()
+        self._lock = Lock()  # of everything below
+        self._state: LogState | None = None
+        self._segments: dict[int, Segment] = {}
+        self._tiles: dict[tuple[int, int], bytes] = {}
+        self._identities: dict[bytes, int] = {}
+
+    @contextmanager
+    def transaction(self) -> Iterator[LogTransaction]:
+        """Wait for the lock and begin; all changes are applied at the end."""
+        with self._writing:
+            changes = _Changes(self._state, self._identities)
+            yield changes
+            self._apply(changes)
+
+    def state(self) -> LogState | None:
+        """Give the state."""
+        with self._lock:
+            return self._state
+
+    def segments(self, start: int, stop: int) -> list[Segment]:
+        """Give the segments that hold entries in [start, stop)."""
+        with self._lock:
+            near = range(start - start % BUNDLE_WIDTH, stop)
+            found = [self._segments[first] for first in near if first in self._segments]
+        return [segment for segment in found if segment.first + segment.count > start]
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """Give the hashes of a tile above level 0."""
+        with self._lock:
+            return self._tiles.get((level, index))
+
+    def find(self, identity: bytes) -> int | None:
+        """Give the index of the entry with this identity."""
+        with self._lock:
+            return self._identities.get(identity)
+
+    def close(self) -> None:
+        """Keep everything: the next log that is opened over this value goes on with it."""
+
+    def _apply(self, changes: "_Changes") -> None:
+        with self._lock:
+            self._state = changes.now
+            self._identities.update(changes.identities)
+            self._segments.update((segment.first, segment) for segment in changes.segments)
+            self._tiles.update(changes.tiles)
+            sealed = changes.sealed
+            for first in [first for first in self._segments if first < sealed]:
+                del self._segments[first]
+            for level, index in [key for key in self._tiles if is_covered(*key, sealed)]:
+                del self._tiles[level, index]
+
+
+class _Changes:
+    """What one transaction will change."""
+
+    def __init__(self, state: LogState | None, known: Mapping[bytes, int]) -> None:
+        self.now = state
+        self._known = known
+        self.identities: dict[bytes, int] = {}
+        self.segments: list[Segment] = []
+        self.tiles: dict[tuple[int, int], bytes] = {}
+        self.sealed = 0
+
+    def state(self) -> LogState | None:
+        return self.now
+
+    def claim(self, identities: Sequence[bytes], first: int) -> list[int]:
+        indexes = []
+        for identity in identities:
+            index = self._known.get(identity)
+            if index is None:
+                index = self.identities[identity] = first
+                first += 1
+            indexes.append(index)
+        return indexes
+
+    def store(
+        self,
+        before: LogState | None,
+        after: LogState,
+        segments: Sequence[Segment] = (),
+        tiles: Mapping[tuple[int, int], bytes] | None = None,
+    ) -> None:
+        if self.now != before:
+            raise UnavailableError("STORAGE_UNAVAILABLE", lost_race())
+        self.now = after
+        self.segments.extend(segments)
+        self.tiles.update(tiles or {})
+
+    def forget(self, sealed: int) -> None:
+        self.sealed = sealed

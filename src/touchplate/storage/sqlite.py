@@ -1,0 +1,257 @@
+"""A log's database in one SQLite file: write-ahead log, synchronous=FULL, through apsw.
+
+apsw brings its own SQLite. The one of the system may be older than 3.51.3, which can corrupt a
+database that two connections write. Processes take turns by `BEGIN IMMEDIATE`.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Lock
+from typing import Final, cast
+
+import apsw
+
+from touchplate.errors import SettingsError, UnavailableError
+from touchplate.storage.database import (
+    BUNDLE_WIDTH,
+    LogState,
+    LogTransaction,
+    Segment,
+    lost_race,
+)
+
+_VERSION: Final = 1  # of the tables below
+_MAX_LEVEL: Final = 8  # tile levels of a tree below 2^63 leaves, less one
+
+_TABLES: Final = """
+CREATE TABLE state (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    envelope TEXT NOT NULL,
+    sealed INTEGER NOT NULL
+) STRICT;
+CREATE TABLE segments (
+    first INTEGER PRIMARY KEY,
+    records BLOB NOT NULL,
+    hashes BLOB NOT NULL,
+    stamps BLOB NOT NULL
+) STRICT;
+CREATE TABLE tiles (
+    level INTEGER NOT NULL,
+    place INTEGER NOT NULL,
+    hashes BLOB NOT NULL,
+    PRIMARY KEY (level, place)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE identities (
+    identity BLOB PRIMARY KEY,
+    entry INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+"""
+
+
+class SQLiteLog:
+    """A log's database in the file at `path`, which is made, 0600, if it is not there.
+
+    `max_wait_ms` is how long a transaction waits for another process's.
+    """
+
+    def __init__(self, path: Path, *, max_wait_ms: int = 10_000) -> None:
+        self._path = path
+        self._max_wait_ms = max_wait_ms
+        self._writing = Lock()
+        self._reading = Lock()
+        self._writer: apsw.Connection | None = None
+        with _translated(path):
+            _create(path)
+            self._reader = self._connect()
+            with self._transaction() as connection:
+                _prepare(connection, path)
+
+    @contextmanager
+    def transaction(self) -> Iterator[LogTransaction]:
+        """Wait for the file's lock and begin; commit durably at the end."""
+        with self._transaction() as connection:
+            yield _Transaction(connection)
+
+    def state(self) -> LogState | None:
+        """Give the state."""
+        with self._reading, _translated(self._path):
+            return _state(self._reader)
+
+    def segments(self, start: int, stop: int) -> list[Segment]:
+        """Give the segments that hold entries in [start, stop)."""
+        with self._reading, _translated(self._path):
+            rows = self._reader.execute(
+                "SELECT first, records, hashes, stamps FROM segments"
+                " WHERE first >= ? AND first < ? ORDER BY first",
+                (start - start % BUNDLE_WIDTH, stop),
+            ).fetchall()
+        found = [Segment(*cast("tuple[int, bytes, bytes, bytes]", row)) for row in rows]
+        return [segment for segment in found if segment.first + segment.count > start]
+
+    def tile(self, level: int, index: int) -> bytes | None:
+        """Give the hashes of a tile above level 0."""
+        with self._reading, _translated(self._path):
+            hashes: bytes | None = self._reader.execute(
+                "SELECT hashes FROM tiles WHERE level = ? AND place = ?", (level, index)
+            ).get
+        return hashes
+
+    def find(self, identity: bytes) -> int | None:
+        """Give the index of the entry with this identity."""
+        with self._reading, _translated(self._path):
+            return _find(self._reader, identity)
+
+    def close(self) -> None:
+        """Close the file; what was committed is in it."""
+        with self._writing, self._reading:
+            if self._writer is not None:
+                self._writer.close()
+            self._reader.close()
+
+    def _connect(self) -> apsw.Connection:
+        connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
+        connection.set_busy_timeout(self._max_wait_ms)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", "full")
+        return connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[apsw.Connection]:
+        with self._writing, _translated(self._path):
+            connection = self._writer = self._writer or self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                # After a failed write the connection's own state is in doubt: begin with another.
+                self._writer = None
+                with suppress(apsw.Error):
+                    connection.close(force=True)
+                raise
+
+
+class _Transaction:
+    """Changes through a connection that has begun."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def state(self) -> LogState | None:
+        return _state(self._connection)
+
+    def claim(self, identities: Sequence[bytes], first: int) -> list[int]:
+        # Most batches hold nothing that the log has, so try that before asking for each.
+        indexes = list(range(first, first + len(identities)))
+        if self._insert(identities, indexes) == len(identities):
+            return indexes
+        self._connection.executemany(
+            "DELETE FROM identities WHERE identity = ? AND entry >= ?",
+            [(identity, first) for identity in identities],
+        )
+        indexes, new = [], list[bytes]()
+        for identity in identities:
+            index = _find(self._connection, identity)
+            if index is None:
+                index = first + len(new)
+                new.append(identity)
+            indexes.append(index)
+        self._insert(new, range(first, first + len(new)))
+        return indexes
+
+    def store(
+        self,
+        before: LogState | None,
+        after: LogState,
+        segments: Sequence[Segment] = (),
+        tiles: Mapping[tuple[int, int], bytes] | None = None,
+    ) -> None:
+        run = self._connection.execute
+        values = (after.size, after.root, after.time_ms, after.envelope, after.sealed)
+        if before is None:
+            run("INSERT OR IGNORE INTO state VALUES (1, ?, ?, ?, ?, ?)", values)
+        else:
+            run(
+                "UPDATE state SET size = ?, root = ?, time_ms = ?, envelope = ?, sealed = ?"
+                " WHERE size = ? AND root = ? AND time_ms = ? AND sealed = ?",
+                (*values, before.size, before.root, before.time_ms, before.sealed),
+            )
+        if self._connection.changes() != 1:
+            raise UnavailableError("STORAGE_UNAVAILABLE", lost_race())
+        self._connection.executemany(
+            "INSERT INTO segments VALUES (?, ?, ?, ?)",
+            [(each.first, each.records, each.hashes, each.stamps) for each in segments],
+        )
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)",
+            [(level, index, hashes) for (level, index), hashes in (tiles or {}).items()],
+        )
+
+    def forget(self, sealed: int) -> None:
+        self._connection.execute("DELETE FROM segments WHERE first < ?", (sealed,))
+        self._connection.executemany(
+            "DELETE FROM tiles WHERE level = ? AND place < ?",
+            [(level, sealed >> 8 * (level + 1)) for level in range(1, _MAX_LEVEL)],
+        )
+
+    def _insert(self, identities: Sequence[bytes], indexes: Sequence[int]) -> int:
+        """Give each identity its index unless it has one; say how many were new."""
+        before = self._connection.total_changes()
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO identities VALUES (?, ?)",
+            zip(identities, indexes, strict=True),
+        )
+        return self._connection.total_changes() - before
+
+
+def _state(connection: apsw.Connection) -> LogState | None:
+    row = connection.execute("SELECT size, root, time_ms, envelope, sealed FROM state").fetchone()
+    return LogState(*row) if row else None
+
+
+def _find(connection: apsw.Connection, identity: bytes) -> int | None:
+    index: int | None = connection.execute(
+        "SELECT entry FROM identities WHERE identity = ?", (identity,)
+    ).get
+    return index
+
+
+def _create(path: Path) -> None:
+    """Make the file with the right mode, and its name durable; SQLite gives its others the same."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _prepare(connection: apsw.Connection, path: Path) -> None:
+    """Make the tables in a new file, and refuse one that another version wrote."""
+    version = connection.pragma("user_version")
+    if version == 0:
+        connection.execute(_TABLES)
+        connection.pragma("user_version", _VERSION)
+    elif version != _VERSION:
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            f"the log database {path} is of another version",
+            expected=str(_VERSION),
+            found=str(version),
+        )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (apsw.Error, OSError) as error:
+        raise UnavailableError(
+            "STORAGE_UNAVAILABLE", f"the log database {path} failed: {error}"
+        ) from error
