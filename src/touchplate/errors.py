@@ -148,6 +148,7 @@ CODES: Final[dict[str, str]] = {
     "TOKEN_REFUSED": "The identity token is expired, from an unknown issuer, or not valid.",
     "PROOF_REFUSED": "The proof that the caller holds the private key does not verify.",
     "ENTRY_REFUSED": "The log does not take this entry.",
+    "ENTRY_EXISTS": "The log holds an equal entry already and does not return it.",
     "LOG_FROZEN": "This log takes no more entries.",
     "CHAIN_REFUSED": "The certificate chain submitted does not lead to an accepted root.",
     "POLICY_OID_REFUSED": "The timestamp policy asked for is not offered.",
