@@ -11,7 +11,7 @@ The convention for code blocks, held by test_blocks.py:
 - `<!-- setup` … `-->` holds console lines that are run at that place and not shown.
 
 A page is one session: an empty folder, a home of its own, the environment's programs. In all of its
-text the port 3000 stands for a free one.
+text the port 7878 stands for a free one.
 """
 
 import re
