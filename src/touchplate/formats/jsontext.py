@@ -5,7 +5,7 @@ UTF-8, NaN). `Fields` reads one object by the rules of protobuf JSON and names t
 errors. Canonical output is in `jcs`.
 """
 
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from json import JSONDecoder
@@ -254,6 +254,13 @@ class Fields:
                 raise self.wrong(name, "an RFC 3339 time such as 2030-01-01T00:00:00Z") from problem
         raise self.wrong(name, "a string with an RFC 3339 time")
 
+    def time_range(self) -> tuple[datetime, datetime | None]:
+        """Give this object as a TimeRange: its start, which must be there, and its end."""
+        start = self.timestamp("start")
+        if start is None:
+            raise self.missing("start")
+        return start, self.timestamp("end")
+
     def object(self, name: str) -> "Fields | None":
         """Give an object; None if absent."""
         value = self._members.get(name)
@@ -379,6 +386,19 @@ def format_timestamp(time: datetime) -> str:
     if utc.microsecond:
         return f"{text}.{utc.microsecond // 1000:03}Z"
     return text + "Z"
+
+
+def base64_text(data: bytes) -> str:
+    """Give bytes as protobuf JSON writes them: standard base64, padded."""
+    return b2a_base64(data, newline=False).decode()
+
+
+def time_range_json(start: datetime, end: datetime | None) -> JsonObject:
+    """Give a TimeRange; no member for an open end."""
+    members = {"start": format_timestamp(start)}
+    if end is not None:
+        members["end"] = format_timestamp(end)
+    return members
 
 
 def _kind(value: Any) -> str:  # noqa: ANN401 - any JSON value
