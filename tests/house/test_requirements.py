@@ -1,6 +1,7 @@
 """The lock files: every package with its hash, no address, and all of pyproject.toml in them."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -52,3 +53,22 @@ def test_declared() -> None:
     }
 
     assert declared - set(locked(REPOSITORY / "requirements" / "dev.txt")) == set()
+
+
+def test_no_addresses() -> None:
+    """No tracked lock file of any client says where packages come from."""
+    listed = subprocess.run(
+        ["git", "ls-files", "*lock*.json", "*.lock", "*.txt"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    )
+    address = re.compile(r'"resolved": "https?:|--(extra-)?index-url|registry\s*=\s*"https?:')
+    named = [
+        name
+        for name in listed.stdout.splitlines()
+        if address.search((REPOSITORY / name).read_text("utf-8"))
+    ]
+
+    assert named == []
