@@ -5,9 +5,8 @@ encodings that Sigstore's signers write are read: named curves, uncompressed poi
 2048, 3072 and 4096 bits. `algorithms` names what a key may sign with.
 """
 
-from base64 import b64encode
 from binascii import Error as Base64Error
-from binascii import a2b_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -89,7 +88,7 @@ class PublicKey:
 
     def pem(self) -> str:
         """Give the key as PEM: 64 columns, a newline at the end."""
-        text = b64encode(self.spki).decode()
+        text = b2a_base64(self.spki, newline=False).decode()
         lines = [text[i : i + _PEM_COLUMNS] for i in range(0, len(text), _PEM_COLUMNS)]
         return "\n".join((_BEGIN, *lines, _END, ""))
 
