@@ -1,0 +1,172 @@
+"""One batch through one transaction: sequence -> integrate -> checkpoint -> receipts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from touchplate.merkle.edge import EMPTY_EDGE, Edge, Growth, extend
+from touchplate.merkle.proof import check_inclusions
+from touchplate.merkle.tile import TILE_WIDTH
+from touchplate.merkle.tree import EMPTY_ROOT, LeafHash, leaf_hash
+from touchplate.storage.database import LogDatabase, LogState, Segment
+from touchplate.tilelog.entry import Leaf, Receipt, Submission
+from touchplate.tilelog.settings import TileLogSettings
+from touchplate.tilelog.tiles import Tiles, checkpoint_of, encode_stamp, existing
+
+Outcome = Receipt | Exception
+
+
+class Sequencer:
+    """Commits batches, one at a time; one thread calls it.
+
+    It remembers the tree's edge between batches. The database's state is the truth: when another
+    process has written, the edge is loaded again.
+    """
+
+    def __init__(self, settings: TileLogSettings, database: LogDatabase, tiles: Tiles) -> None:
+        self._settings = settings
+        self._database = database
+        self._tiles = tiles
+        self._edge: Edge = EMPTY_EDGE
+        self._root: bytes = EMPTY_ROOT
+
+    def commit(self, submissions: Sequence[Submission], sealed: int = 0) -> list[Outcome]:
+        """Commit the batch and give what became of each submission, in order.
+
+        Also forgets the entries below `sealed`, which rest in objects. If this raises, nothing was
+        promised; entries may be in the log all the same if the store failed while committing.
+        """
+        unique: dict[bytes, Submission] = {}
+        for submission in submissions:
+            unique.setdefault(submission.identity, submission)
+        outcomes: dict[bytes, Outcome] = {}
+        while True:
+            try:
+                outcomes |= self._commit(unique, sealed)
+                break
+            except _BuildError as error:
+                # Without them the others get other indexes: build those again.
+                outcomes |= error.failed
+                unique = {each: unique[each] for each in unique if each not in error.failed}
+        return _in_order(submissions, outcomes)
+
+    def _commit(self, unique: Mapping[bytes, Submission], sealed: int) -> dict[bytes, Outcome]:
+        identities = list(unique)
+        with self._database.transaction() as transaction:
+            before = existing(transaction.state())
+            edge = self._edge_at(before)
+            indexes = transaction.claim(identities, before.size)
+            time_ms = max(self._settings.now_ms(), before.time_ms)
+            new = {
+                each: at for each, at in zip(identities, indexes, strict=True) if at >= edge.size
+            }
+            leaves = _build(unique, new, time_ms)
+            hashes = [leaf_hash(leaf.hashed) for leaf in leaves]
+            growth = extend(edge, hashes)
+            proofs = growth.prove_all()
+            check_inclusions(edge.size, growth.edge.size, hashes, proofs, growth.root())
+            after = self._checkpoint(before, growth, time_ms)
+            after = replace(after, sealed=max(before.sealed, sealed))
+            if after != before:
+                segments = _segments(edge.size, list(new), leaves, hashes, time_ms)
+                transaction.store(before, after, segments, _changed_tiles(edge, growth))
+            if after.sealed > before.sealed:
+                transaction.forget(after.sealed)
+        # Durable: from here on it may be told.
+        self._edge, self._root = growth.edge, after.root
+        checkpoint = checkpoint_of(after)
+        outcomes: dict[bytes, Outcome] = {
+            each: Receipt(index, time_ms, leaf, proof, checkpoint, built.record)
+            for (each, index), leaf, proof, built in zip(
+                new.items(), hashes, proofs, leaves, strict=True
+            )
+        }
+        for each, index in zip(identities, indexes, strict=True):
+            if each not in new:
+                outcomes[each] = self._known(index, after)
+        return outcomes
+
+    def _edge_at(self, state: LogState) -> Edge:
+        if self._edge.size != state.size or self._root != state.root:
+            self._edge, self._root = self._tiles.edge(state), state.root
+        return self._edge
+
+    def _checkpoint(self, before: LogState, growth: Growth, time_ms: int) -> LogState:
+        if growth.edge.size == before.size:
+            return before
+        size, root = growth.edge.size, growth.root()
+        envelope = self._settings.sign(size, root, time_ms)
+        return LogState(size, root, time_ms, envelope, before.sealed)
+
+    def _known(self, index: int, state: LogState) -> Outcome:
+        """Prove an entry that the log had already; a failure is this entry's alone."""
+        try:
+            return replace(self._tiles.receipt(index, state), duplicate=True)
+        except Exception as error:  # noqa: BLE001 - the rest of the batch is committed
+            return error
+
+
+class _BuildError(Exception):
+    """Some submissions did not give a leaf."""
+
+    def __init__(self, failed: dict[bytes, Exception]) -> None:
+        super().__init__()
+        self.failed = failed
+
+
+def _build(
+    unique: Mapping[bytes, Submission], new: Mapping[bytes, int], time_ms: int
+) -> list[Leaf]:
+    leaves, failed = [], {}
+    for identity, index in new.items():
+        try:
+            leaves.append(unique[identity].build(index, time_ms))
+        except Exception as error:  # noqa: BLE001 - its caller gets it, the batch goes on
+            failed[identity] = error
+    if failed:
+        raise _BuildError(failed)
+    return leaves
+
+
+def _segments(
+    first: int, identities: list[bytes], leaves: list[Leaf], hashes: list[LeafHash], time_ms: int
+) -> list[Segment]:
+    """Cut the new entries where bundles end."""
+    segments, start = [], 0
+    while start < len(leaves):
+        end = start + TILE_WIDTH - (first + start) % TILE_WIDTH
+        segments.append(
+            Segment(
+                first + start,
+                b"".join(leaf.record for leaf in leaves[start:end]),
+                b"".join(hashes[start:end]),
+                b"".join(encode_stamp(time_ms, identity) for identity in identities[start:end]),
+            )
+        )
+        start = end
+    return segments
+
+
+def _changed_tiles(edge: Edge, growth: Growth) -> dict[tuple[int, int], bytes]:
+    """Give the tiles above level 0 that grew; those at level 0 are in the segments."""
+    changed = {(level, index): hashes for level, index, hashes in growth.full_tiles if level}
+    for level, hashes in enumerate(growth.edge.tiles):
+        if level and hashes and edge.size >> 8 * level != growth.edge.size >> 8 * level:
+            changed[level, growth.edge.size >> 8 * (level + 1)] = hashes
+    return changed
+
+
+def _in_order(
+    submissions: Sequence[Submission], outcomes: Mapping[bytes, Outcome]
+) -> list[Outcome]:
+    """Give each submission its outcome; all but the first of the same identity are duplicates."""
+    if len(submissions) == len(outcomes):
+        return [outcomes[submission.identity] for submission in submissions]
+    ordered: list[Outcome] = []
+    seen = set()
+    for submission in submissions:
+        outcome = outcomes[submission.identity]
+        if submission.identity in seen and isinstance(outcome, Receipt):
+            outcome = replace(outcome, duplicate=True)
+        seen.add(submission.identity)
+        ordered.append(outcome)
+    return ordered

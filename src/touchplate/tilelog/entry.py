@@ -1,0 +1,63 @@
+"""What goes into a log and what comes out of it. The engine is blind to what an entry means."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from touchplate.merkle.tree import LeafHash, RootHash
+
+IDENTITY_SIZE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """An entry as the tree and the entry bundle hold it."""
+
+    hashed: bytes  # what RFC 6962 hashes after the 0x00
+    record: bytes  # as stored in the entry bundle, with its framing
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """An entry to append.
+
+    `build` makes the leaf once index and time (Unix, ms) are known. It must be a pure function of
+    the two, for it is called again when a batch is tried again; it runs under the log's lock, so
+    it should be quick. If it raises, the caller gets the exception and the log goes on.
+    """
+
+    identity: bytes  # 32 bytes: two submissions with the same identity are the same entry
+    build: Callable[[int, int], Leaf]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCheckpoint:
+    """A tree that the log has committed to."""
+
+    size: int
+    root: RootHash
+    time_ms: int
+    envelope: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Holding one means: the entry is durable, and proven to be in the checkpoint's tree."""
+
+    index: int
+    time_ms: int  # when the entry was integrated, Unix time
+    leaf_hash: LeafHash
+    proof: tuple[bytes, ...]  # inclusion in the checkpoint's tree, verified
+    checkpoint: SignedCheckpoint
+    record: bytes
+    duplicate: bool = False  # the log had the entry already, or got it twice in one batch
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """An entry as it rests in the log."""
+
+    index: int
+    record: bytes
+    time_ms: int
+    identity: bytes

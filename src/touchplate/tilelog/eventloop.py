@@ -1,0 +1,38 @@
+"""Waiting for entries in an asyncio loop, which is woken once for each batch."""
+
+import asyncio
+from collections.abc import Sequence
+
+from touchplate.tilelog.batch import Outcome
+from touchplate.tilelog.entry import Receipt, Submission
+from touchplate.tilelog.log import TileLog
+
+
+class LoopAppender:
+    """Appends to a log from the thread of one event loop."""
+
+    def __init__(self, log: TileLog, loop: asyncio.AbstractEventLoop) -> None:
+        self._log = log
+        self._loop = loop
+        self._deliver = self._wake  # one value, so that the log sees equal ones
+
+    def append(self, submission: Submission) -> asyncio.Future[Receipt]:
+        """Append an entry, as `TileLog.append` does; await the receipt."""
+        future: asyncio.Future[Receipt] = self._loop.create_future()
+        self._log.submit(submission, future, self._deliver)
+        return future
+
+    def _wake(self, tickets: Sequence[tuple[asyncio.Future[Receipt], Outcome]]) -> None:
+        # A loop that was closed has nobody left who waits.
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_resolve, tickets)
+
+
+def _resolve(tickets: Sequence[tuple[asyncio.Future[Receipt], Outcome]]) -> None:
+    for future, outcome in tickets:
+        if future.done():
+            continue  # who waited has gone away; the entry is in the log all the same
+        if isinstance(outcome, Receipt):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)

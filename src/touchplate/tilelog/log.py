@@ -1,0 +1,263 @@
+"""`TileLog`: an append-only log in tiles, with group commit.
+
+One thread commits. While it makes one batch durable, the next one gathers; when nothing waits, an
+entry is committed at once. A second thread seals what is full. Reading takes neither.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from datetime import timedelta
+from threading import Condition, Thread
+from typing import Any, Final, TypeVar
+
+from touchplate.errors import TouchplateError, UnavailableError
+from touchplate.merkle.tile import TILE_WIDTH
+from touchplate.merkle.tree import EMPTY_ROOT, RootHash
+from touchplate.storage.database import LogDatabase, LogState
+from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.batch import Outcome, Sequencer
+from touchplate.tilelog.check import check_log
+from touchplate.tilelog.entry import (
+    IDENTITY_SIZE,
+    Receipt,
+    SignedCheckpoint,
+    StoredEntry,
+    Submission,
+)
+from touchplate.tilelog.seal import Sealer
+from touchplate.tilelog.settings import TileLogSettings
+from touchplate.tilelog.tiles import Tiles, checkpoint_of
+
+Ticket = TypeVar("Ticket")
+
+_BUSY_RETRY: Final = timedelta(seconds=1)
+_SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
+
+_logger = logging.getLogger(__name__)
+
+
+class TileLog:
+    """A log over a database and an object store, which the caller opened and closes afterwards.
+
+    Opening makes a new log with a checkpoint of size 0, or goes on with the one that is there; it
+    raises SettingsError STATE_BEHIND if that is behind what was published, and VerificationError
+    TLOG_INVALID if its tiles do not lead to its checkpoint. Any thread may call the methods, and
+    any number of processes may have the same log open.
+    """
+
+    def __init__(
+        self, settings: TileLogSettings, database: LogDatabase, objects: ObjectStore
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._tiles = Tiles(settings, database, objects)
+        self._sequencer = Sequencer(settings, database, self._tiles)
+        self._sealer = Sealer(settings, database, objects, self._tiles)
+        self._changed = Condition()  # guards everything below
+        self._waiting: deque[tuple[Submission, Any, Callable[[Any], None]]] = deque()
+        self._closing = False
+        state = self._open()
+        self._size = state.size  # as far as this process knows
+        self._sealed = state.sealed  # entries that rest in objects
+        self._forgotten = state.sealed  # entries that rest in objects only
+        self._threads = tuple(
+            Thread(target=run, name=f"{settings.name}-{name}", daemon=True)
+            for name, run in (("commit", self._run_commits), ("seal", self._run_seals))
+        )
+        for thread in self._threads:
+            thread.start()
+
+    def append(self, submission: Submission) -> Future[Receipt]:
+        """Append an entry. The receipt comes once it is durable, integrated and proven.
+
+        Raises UnavailableError LOG_BUSY at once if too many entries wait. The future fails with
+        STORAGE_UNAVAILABLE, or with what signing or `build` raised.
+        """
+        future: Future[Receipt] = Future()
+        self.submit(submission, future, _resolve)
+        return future
+
+    def submit(
+        self,
+        submission: Submission,
+        ticket: Ticket,
+        deliver: Callable[[Sequence[tuple[Ticket, Outcome]]], None],
+    ) -> None:
+        """Append an entry, and have the ticket come back with the receipt or the exception.
+
+        Equal `deliver`s are called once for each batch, with all of their tickets, in the
+        committing thread: an event loop is woken once and not for each entry. They must not block.
+        Raises UnavailableError LOG_BUSY as `append` does.
+        """
+        if len(submission.identity) != IDENTITY_SIZE:
+            raise AssertionError("an identity has 32 bytes")
+        with self._changed:
+            if self._closing:
+                raise UnavailableError("LOG_BUSY", "the log is closed", retry_after=_BUSY_RETRY)
+            if len(self._waiting) >= self._settings.max_waiting:
+                raise UnavailableError(
+                    "LOG_BUSY",
+                    f"{len(self._waiting)} entries wait for the log",
+                    retry_after=_BUSY_RETRY,
+                )
+            if self._size - self._sealed >= self._settings.max_unsealed + TILE_WIDTH:
+                raise UnavailableError(
+                    "LOG_BUSY",
+                    f"{self._size - self._sealed} entries wait for the object store",
+                    retry_after=_BUSY_RETRY,
+                )
+            self._waiting.append((submission, ticket, deliver))
+            if len(self._waiting) == 1:
+                self._changed.notify_all()
+
+    def checkpoint(self) -> SignedCheckpoint:
+        """Give the newest checkpoint, also when another process made it."""
+        return checkpoint_of(self._tiles.state())
+
+    def read_tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes | None:
+        """Give the first `width` hashes of a tile, or None if the log is not that large."""
+        return self._tiles.read_tile(level, index, width)
+
+    def read_entries(self, index: int, width: int = TILE_WIDTH) -> bytes | None:
+        """Give the first `width` records of an entry bundle, or None if there are fewer."""
+        return self._tiles.read_entries(index, width)
+
+    def entry(self, index: int) -> StoredEntry | None:
+        """Give an entry, or None if the log is not that large."""
+        return self._tiles.entry(index)
+
+    def find(self, identity: bytes) -> int | None:
+        """Give the index of the entry with this identity, or None."""
+        return self._database.find(identity)
+
+    def receipt(self, index: int) -> Receipt:
+        """Prove an entry's inclusion in the newest checkpoint. Raises RefusedError NOT_FOUND."""
+        return self._tiles.receipt(index)
+
+    def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
+        """Give the consistency proof between two sizes. Raises RefusedError NOT_FOUND."""
+        return self._tiles.consistency(old_size, new_size)
+
+    def root_at(self, size: int) -> RootHash:
+        """Give the root that the tree had at an earlier size. Raises RefusedError NOT_FOUND."""
+        return self._tiles.root_at(size)
+
+    def check_extends(self, size: int, root: bytes) -> None:
+        """Hold the log to a checkpoint that somebody, such as a witness, has seen.
+
+        Raises SettingsError STATE_BEHIND: then this log must not be written to.
+        """
+        self._sealer.check_extends(self._tiles.state(), size, root)
+
+    def check(self) -> SignedCheckpoint:
+        """Read everything again and prove that it leads to the checkpoint, which is returned.
+
+        Raises VerificationError TLOG_INVALID. The time is linear in the log's size.
+        """
+        return check_log(self._settings, self._database, self._tiles)
+
+    def close(self) -> None:
+        """Commit what waits, seal what is full, and end the threads. May be called again."""
+        with self._changed:
+            if self._closing:
+                return
+            self._closing = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+        try:
+            self._sequencer.commit((), self._sealer.seal(self._sealed))
+        except TouchplateError:
+            # Sealing is done again at the next start.
+            _logger.warning("%s: could not seal while closing", self._settings.name, exc_info=True)
+
+    def _open(self) -> LogState:
+        state = self._database.state()
+        self._sealer.check_not_behind(state)
+        if state is not None:
+            self._tiles.edge(state)
+            return state
+        with self._database.transaction() as transaction:
+            state = transaction.state()  # another process may have been quicker
+            if state is None:
+                time_ms = self._settings.now_ms()
+                envelope = self._settings.sign(0, EMPTY_ROOT, time_ms)
+                state = LogState(0, EMPTY_ROOT, time_ms, envelope, 0)
+                transaction.store(None, state)
+        return state
+
+    def _run_commits(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._waiting or self._sealed > self._forgotten or self._closing
+                )
+                count = min(len(self._waiting), self._settings.max_batch)
+                if self._closing and not count:
+                    return
+                batch = [self._waiting.popleft() for _ in range(count)]
+                sealed = self._sealed
+            outcomes = self._commit([submission for submission, _, _ in batch], sealed)
+            _deliver(batch, outcomes)
+
+    def _commit(self, submissions: list[Submission], sealed: int) -> list[Outcome]:
+        try:
+            outcomes = self._sequencer.commit(submissions, sealed)
+        except Exception as error:
+            _logger.warning("%s: a batch failed", self._settings.name, exc_info=True)
+            outcomes = [error] * len(submissions)
+        top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
+        with self._changed:
+            # If dropping the rows failed, the next batch takes them along.
+            self._forgotten = sealed
+            self._size = max(self._size, top)
+            if self._size - self._sealed >= TILE_WIDTH:
+                self._changed.notify_all()
+        return outcomes
+
+    def _run_seals(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._size - self._sealed >= TILE_WIDTH or self._closing
+                )
+                if self._closing:
+                    return
+                start = self._sealed
+            try:
+                sealed = self._sealer.seal(start)
+            except Exception:
+                _logger.warning("%s: could not seal", self._settings.name, exc_info=True)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, timeout=_SEAL_RETRY_SECONDS)
+                continue
+            with self._changed:
+                self._sealed = max(self._sealed, sealed)
+                self._changed.notify_all()
+
+
+def _deliver(
+    batch: Sequence[tuple[Submission, Any, Callable[[Any], None]]], outcomes: Sequence[Outcome]
+) -> None:
+    """Give every deliver its tickets back, in one call."""
+    grouped: dict[Callable[[Any], None], list[tuple[Any, Outcome]]] = {}
+    for (_, ticket, deliver), outcome in zip(batch, outcomes, strict=True):
+        grouped.setdefault(deliver, []).append((ticket, outcome))
+    for deliver, tickets in grouped.items():
+        try:
+            deliver(tickets)
+        except Exception:
+            # Those who wait there are lost; the log and the others are not.
+            _logger.exception("delivering receipts failed")
+
+
+def _resolve(tickets: Sequence[tuple[Future[Receipt], Outcome]]) -> None:
+    for future, outcome in tickets:
+        if not future.set_running_or_notify_cancel():
+            continue
+        if isinstance(outcome, Receipt):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)

@@ -1,0 +1,124 @@
+"""Sealing: full entry bundles and tiles go from the database to the object store.
+
+Only what is committed is sealed, so an object's bytes are a function of the tree and never change.
+The order is: commit the entries with their rows, write the objects, and only then, in a later
+transaction, drop the rows. A crash between any two of them repeats work and loses nothing.
+"""
+
+from typing import Final
+
+from touchplate.errors import SettingsError, VerificationError
+from touchplate.merkle.tile import TILE_WIDTH, tile_path
+from touchplate.merkle.tree import EMPTY_ROOT, HASH_SIZE
+from touchplate.storage.database import STAMP_SIZE, LogDatabase, LogState
+from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.settings import TileLogSettings
+from touchplate.tilelog.tiles import Tiles, missing
+
+_MAX_SEALED: Final = 16  # bundles in one go, after which the database may drop their rows
+
+
+class Sealer:
+    """Writes what is full. Several processes may seal at once: they write the same bytes."""
+
+    def __init__(
+        self,
+        settings: TileLogSettings,
+        database: LogDatabase,
+        objects: ObjectStore,
+        tiles: Tiles,
+    ) -> None:
+        self._settings = settings
+        self._database = database
+        self._objects = objects
+        self._tiles = tiles
+
+    def seal(self, start: int) -> int:
+        """Write some of the full bundles at and above `start`; give up to where they rest now."""
+        state = self._tiles.state()
+        sealed = max(start, state.sealed)
+        stop = min(state.size - state.size % TILE_WIDTH, sealed + _MAX_SEALED * TILE_WIDTH)
+        while sealed < stop:
+            if self._seal_bundle(sealed // TILE_WIDTH):
+                sealed += TILE_WIDTH
+                self._seal_tiles(sealed)
+            elif self._tiles.state().sealed > sealed:
+                # Another process has dropped the rows meanwhile, so it had sealed them.
+                sealed = self._tiles.state().sealed
+            else:
+                raise missing(tile_path(self._settings.entries_tile, sealed // TILE_WIDTH))
+        self._publish(state)
+        return sealed
+
+    def check_not_behind(self, state: LogState | None) -> None:
+        """Hold the state to what was published. Raises SettingsError STATE_BEHIND.
+
+        A database from an old backup lacks entries that were promised; going on from there would
+        fork the log.
+        """
+        size = state.size if state else 0
+        published = self._objects.get(self._published_key())
+        if published is not None:
+            published_size, root = published.split()
+            self.check_extends(state, int(published_size), bytes.fromhex(root.decode()))
+        if self._objects.get(self._tiles.entries_key(size // TILE_WIDTH)) is not None:
+            raise _behind(f"the object store holds entries above the stored size {size}")
+
+    def check_extends(self, state: LogState | None, size: int, root: bytes) -> None:
+        """Hold the state to a checkpoint that was seen. Raises SettingsError STATE_BEHIND."""
+        stored = state.size if state else 0
+        if stored < size:
+            raise _behind(f"the log was published at size {size} and is stored at size {stored}")
+        if (self._tiles.root_at(size) if size else EMPTY_ROOT) != root:
+            raise _behind(f"the stored log has another root at size {size} than was published")
+
+    def _publish(self, state: LogState) -> None:
+        """Note in the object store how far the log has come, for `check_not_behind`."""
+        self._objects.replace(self._published_key(), f"{state.size} {state.root.hex()}\n".encode())
+
+    def _published_key(self) -> str:
+        return f"{self._settings.name}/published"
+
+    def _seal_bundle(self, index: int) -> bool:
+        """Write the bundle's objects; say whether its rows were all there."""
+        start = index * TILE_WIDTH
+        segments = self._database.segments(start, start + TILE_WIDTH)
+        if not segments:
+            return False
+        records = b"".join(segment.records for segment in segments)
+        hashes = b"".join(segment.hashes for segment in segments)
+        stamps = b"".join(segment.stamps for segment in segments)
+        if not (
+            len(hashes) == TILE_WIDTH * HASH_SIZE
+            and len(stamps) == TILE_WIDTH * STAMP_SIZE
+            and len(self._settings.split(records)) == TILE_WIDTH
+        ):
+            raise VerificationError(
+                "TLOG_INVALID", f"the rows of entry bundle {index} do not make a full one"
+            )
+        self._objects.put(self._tiles.entries_key(index), records)
+        self._objects.put(self._tiles.stamps_key(index), stamps)
+        self._objects.put(self._tiles.tile_key(0, index), hashes)
+        return True
+
+    def _seal_tiles(self, sealed: int) -> None:
+        """Write the tiles above level 0 that end exactly at `sealed`."""
+        level = 1
+        while sealed % (1 << 8 * (level + 1)) == 0:
+            index = (sealed >> 8 * (level + 1)) - 1
+            hashes = self._database.tile(level, index)
+            if hashes is not None:
+                self._objects.put(self._tiles.tile_key(level, index), hashes)
+            elif self._objects.get(self._tiles.tile_key(level, index)) is None:
+                raise missing(tile_path(level, index))
+            level += 1
+
+
+def _behind(message: str) -> SettingsError:
+    """Say that this state must not be written to."""
+    return SettingsError(
+        "STATE_BEHIND",
+        message,
+        hint="the database may come from an old backup: restore the newest one, "
+        "or begin a new log under a new name",
+    )
