@@ -58,15 +58,16 @@ def _spki(der: bytes) -> bytes:
     from cryptography.x509 import load_der_x509_certificate
 
     try:
-        tbs = load_der_x509_certificate(der).tbs_certificate_bytes
+        load_der_x509_certificate(der)
         # RFC 5280 §4.1: [0] version, serialNumber, signature, issuer, validity, subject, SPKI.
-        at, end = expect(tbs, 0, len(tbs), SEQUENCE)
-        for _ in range(5 if tbs[at] == INTEGER else 6):
-            _, _, at = element(tbs, at, end)
-        _, stop = expect(tbs, at, end, SEQUENCE)
+        at, end = expect(der, 0, len(der), SEQUENCE)
+        at, end = expect(der, at, end, SEQUENCE)
+        for _ in range(5 if der[at] == INTEGER else 6):
+            _, _, at = element(der, at, end)
+        _, stop = expect(der, at, end, SEQUENCE)
     except ValueError as error:
         raise MalformedError("REQUEST_MALFORMED", f"certificate: {error}") from error
-    return tbs[at:stop]
+    return der[at:stop]
 
 
 def allow(key: PublicKey, hash_name: str, allowed: frozenset[str] = ALLOWED) -> Algorithm:
