@@ -1,0 +1,122 @@
+"""Certificates put together (RFC 5280 §4.1), byte by byte, for whoever holds a `Signer`.
+
+The reading side is `certificate.py`. `cryptography` has a builder too; it wants the private key
+itself, takes longer, and cannot sign a precertificate and its certificate over the same bytes. The
+tests hold the two to the same output.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from hashlib import sha1
+from typing import Final
+
+from touchplate.errors import SettingsError
+from touchplate.formats import der
+from touchplate.keys.algorithms import Algorithm
+from touchplate.keys.signer import Signer
+
+# RFC 5758 §3.2, RFC 8410 §3: no parameters. RFC 4055 §5: RSA has NULL.
+SIGNATURE_IDENTIFIERS: Final[Mapping[tuple[str, str | None], bytes]] = {
+    ("ecdsa", "sha256"): der.sequence(der.oid("1.2.840.10045.4.3.2")),
+    ("ecdsa", "sha384"): der.sequence(der.oid("1.2.840.10045.4.3.3")),
+    ("ecdsa", "sha512"): der.sequence(der.oid("1.2.840.10045.4.3.4")),
+    ("rsa-pkcs1", "sha256"): der.sequence(der.oid("1.2.840.113549.1.1.11"), der.null()),
+    ("ed25519", None): der.sequence(der.oid("1.3.101.112")),
+}
+
+KEY_USAGE_SIGN: Final = bytes.fromhex("03020780")  # digitalSignature
+KEY_USAGE_ISSUE: Final = bytes.fromhex("03020106")  # keyCertSign, cRLSign
+CODE_SIGNING: Final = der.sequence(der.oid("1.3.6.1.5.5.7.3.3"))
+TIME_STAMPING: Final = der.sequence(der.oid("1.3.6.1.5.5.7.3.8"))
+
+_VERSION_3: Final = der.explicit(0, der.integer(2))
+MAX_SERIAL: Final = (1 << 159) - 1
+
+
+def signature_identifier(algorithm: Algorithm) -> bytes:
+    """Give the AlgorithmIdentifier of certificates signed so, or raise SETTINGS_INVALID."""
+    found = SIGNATURE_IDENTIFIERS.get((algorithm.kind, algorithm.hash))
+    if found is None:
+        raise SettingsError("SETTINGS_INVALID", f"{algorithm.name} cannot sign certificates here")
+    return found
+
+
+def encode_name(organization: str, common_name: str) -> bytes:
+    """Give a distinguished name of organization and common name, as UTF8String."""
+    parts = (("2.5.4.10", organization), ("2.5.4.3", common_name))
+    return der.sequence(
+        *(der.set_of([der.sequence(der.oid(oid), der.utf8_string(text))]) for oid, text in parts)
+    )
+
+
+def encode_extension(oid: str, value: bytes, *, critical: bool = False) -> bytes:
+    """Give one Extension; `value` is what stands inside its OCTET STRING."""
+    flag = der.boolean(value=True) if critical else b""
+    return der.sequence(der.oid(oid), flag, der.octet_string(value))
+
+
+def key_identifier(spki: bytes) -> bytes:
+    """Give SHA-1 of the key's bits (RFC 5280 §4.2.1.2, method 1); a name, not a proof."""
+    outer = der.Reader(spki).enter()
+    outer.raw(der.SEQUENCE)
+    return sha1(outer.read(der.BIT_STRING)[1:], usedforsecurity=False).digest()
+
+
+def key_usage(value: bytes) -> bytes:
+    """Give keyUsage, critical."""
+    return encode_extension("2.5.29.15", value, critical=True)
+
+
+def extended_key_usage(value: bytes, *, critical: bool = False) -> bytes:
+    """Give extKeyUsage."""
+    return encode_extension("2.5.29.37", value, critical=critical)
+
+
+def basic_constraints(path_length: int | None) -> bytes:
+    """Give basicConstraints of an authority, critical."""
+    limit = b"" if path_length is None else der.integer(path_length)
+    value = der.sequence(der.boolean(value=True), limit)
+    return encode_extension("2.5.29.19", value, critical=True)
+
+
+def subject_key_identifier(spki: bytes) -> bytes:
+    """Give subjectKeyIdentifier."""
+    return encode_extension("2.5.29.14", der.octet_string(key_identifier(spki)))
+
+
+def authority_key_identifier(identifier: bytes) -> bytes:
+    """Give authorityKeyIdentifier with the issuer's key identifier."""
+    value = der.sequence(der.octet_string(identifier, der.context(0, constructed=False)))
+    return encode_extension("2.5.29.35", value)
+
+
+def encode_tbs_head(
+    serial: int,
+    signature: bytes,
+    issuer: bytes,
+    validity: tuple[datetime, datetime],
+    subject: bytes,
+    spki: bytes,
+) -> bytes:
+    """Give the fields of a TBSCertificate before its extensions.
+
+    `signature` is the AlgorithmIdentifier; issuer and subject are whole Names. An issuer's is
+    copied from its certificate, for another encoding of the same words breaks chains. The serial
+    has at most 20 octets (RFC 5280 §4.1.2.2).
+    """
+    if not 0 < serial <= MAX_SERIAL:
+        raise AssertionError("a serial number is positive and of at most 20 octets")
+    not_before, not_after = validity
+    times = der.sequence(der.certificate_time(not_before), der.certificate_time(not_after))
+    return b"".join((_VERSION_3, der.integer(serial), signature, issuer, times, subject, spki))
+
+
+def encode_tbs(head: bytes, extensions: Iterable[bytes]) -> bytes:
+    """Give a TBSCertificate: its head and its extensions in this order."""
+    listed = der.tlv(der.SEQUENCE, b"".join(extensions))
+    return der.tlv(der.SEQUENCE, head + der.tlv(0xA3, listed))
+
+
+def sign_tbs(tbs: bytes, signature: bytes, signer: Signer) -> bytes:
+    """Give the certificate: the signed part, the algorithm, the signature."""
+    return der.sequence(tbs, signature, der.bit_string(signer.sign(tbs)))
