@@ -264,13 +264,13 @@ def _covers(start: datetime, end: datetime | None, time: datetime) -> bool:
 
 
 def host_of(url: str) -> str:
-    """Give the host of a URL, which may lack its scheme; no port, no user."""
+    """Give the host of a URL, which may lack its scheme; no port, no user, no IPv6 brackets."""
     rest = url.partition("://")[2] or url
     for mark in "/?#":
         rest = rest.partition(mark)[0]
     rest = rest.rpartition("@")[2]
     if rest.startswith("["):
-        return rest.partition("]")[0] + "]"
+        return rest[1:].partition("]")[0]
     return rest.partition(":")[0]
 
 
