@@ -45,7 +45,7 @@ class ServeSettings:
     data: Path
     # Address to listen on; port 0 takes a free one (the one of the last time if it still is).
     listen_host: str = "127.0.0.1"
-    listen_port: int = 0
+    listen_port: int = 7878
     # Where clients reach the service; None: where it was before, else where it listens.
     url: Origin | None = None
     # Kind of the certificate authority's signing key; chosen at the first start, then kept.

@@ -1,0 +1,112 @@
+"""Whether the service lives, whether it is ready, and a few figures: /healthz, /readyz, /metrics.
+
+Figures are named by route, never by anything that a client sent.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from threading import Lock
+
+from touchplate.errors import TouchplateError
+from touchplate.transport.asgi import Request, Response, Route
+
+# Raises a TouchplateError if its part cannot do its work now.
+Check = Callable[[], None]
+
+_NO_STORE = (("cache-control", "no-store"),)
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Counts requests; safe to use from any thread."""
+
+    _lock: Lock = field(default_factory=Lock)
+    _requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+
+    def observe(self, method: str, pattern: str, status: int) -> None:
+        """Count one answer; `pattern` is the route's, empty if there was none."""
+        if not pattern:
+            # The method of an unknown route is the client's word.
+            method = ""
+        with self._lock:
+            self._requests[method, pattern, status] += 1
+
+    def render(self, figures: Mapping[str, float]) -> bytes:
+        """Give all in the Prometheus text format; `figures` are gauges by name and labels."""
+        lines = ["# TYPE touchplate_http_requests_total counter"]
+        with self._lock:
+            counted = sorted(self._requests.items())
+        lines.extend(
+            f'touchplate_http_requests_total{{method="{method}",route="{pattern}",'
+            f'status="{status}"}} {count}'
+            for (method, pattern, status), count in counted
+        )
+        typed: set[str] = set()
+        for name, value in figures.items():
+            metric = name.partition("{")[0]
+            if metric not in typed:
+                typed.add(metric)
+                lines.append(f"# TYPE {metric} gauge")
+            lines.append(f"{name} {value:g}" if value < 1e6 else f"{name} {value:.0f}")
+        return ("\n".join(lines) + "\n").encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the deployment can say about itself."""
+
+    checks: Mapping[str, Check]
+    # Sizes of the logs, by name.
+    sizes: Callable[[], Mapping[str, int]]
+    # When each certificate and each role's metadata ends, by name.
+    expiries: Callable[[], Mapping[str, datetime]]
+    metrics: Metrics
+
+    def failures(self) -> dict[str, str]:
+        """Run all checks; give the error code of each that fails."""
+        failed = {}
+        for name, check in self.checks.items():
+            try:
+                check()
+            except TouchplateError as error:
+                failed[name] = error.code
+        return failed
+
+
+def routes(health: Health) -> tuple[Route, ...]:
+    """Answer /healthz, /readyz, /ping and /metrics."""
+
+    async def get_healthz(_: Request) -> Response:
+        return Response(200, b'{"status":"SERVING"}', headers=_NO_STORE)
+
+    async def get_ping(_: Request) -> Response:
+        return Response(200, b".", "text/plain", _NO_STORE)
+
+    async def get_readyz(request: Request) -> Response:
+        failed = await request.run(health.failures)
+        status = "NOT_SERVING" if failed else "SERVING"
+        body = json.dumps({"status": status, "failed": failed}).encode()
+        return Response(503 if failed else 200, body, headers=_NO_STORE)
+
+    async def get_metrics(request: Request) -> Response:
+        text = await request.run(_render, health)
+        return Response(200, text, "text/plain; version=0.0.4; charset=utf-8", _NO_STORE)
+
+    return (
+        Route("GET", "/healthz", get_healthz, 0),
+        Route("GET", "/ping", get_ping, 0),
+        Route("GET", "/readyz", get_readyz, 0),
+        Route("GET", "/metrics", get_metrics, 0),
+    )
+
+
+def _render(health: Health) -> bytes:
+    figures: dict[str, float] = {
+        f'touchplate_log_size{{log="{name}"}}': size for name, size in health.sizes().items()
+    }
+    for name, at in health.expiries().items():
+        figures[f'touchplate_expires_at_seconds{{name="{name}"}}'] = at.timestamp()
+    return health.metrics.render(figures)
