@@ -1,8 +1,7 @@
 """What the cryptography library must be told for each algorithm, prepared once.
 
 `public` and `signer` look a scheme up by number and call the library with its arguments: no
-choice is made per call. RSA's objects are made when the first RSA key is met, since importing
-them costs as much as all of elliptic curves.
+choice is made per call. RSA's objects are made when the first RSA key is met.
 """
 
 from dataclasses import dataclass
