@@ -117,6 +117,7 @@ CODES: Final[dict[str, str]] = {
     "CA_NOT_VALID_AT_TIME": "No trusted certificate authority was valid at the time of signing.",
     "CERT_CHAIN": "The certificate does not chain to a trusted certificate authority.",
     "CERT_NOT_VALID_AT_TIME": "A certificate of the chain was not valid at a verified time.",
+    "KEY_NOT_VALID_AT_TIME": "The public key that was given was not valid at a verified time.",
     "CERT_PROFILE": "The signing certificate is not a code signing certificate.",
     "SCT_INVALID": "No trusted certificate transparency log vouches for the certificate.",
     "IDENTITY_MISMATCH": "The certificate is for another identity than the policy asks for.",

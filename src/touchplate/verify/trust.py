@@ -1,0 +1,169 @@
+"""A trusted root made ready for many verifications: found by id, paths checked, answers kept.
+
+What is kept depends on the trusted root and on bytes alone, never on a bundle's claims, so one
+`Trust` serves any number of threads; two that compute the same answer at once store it twice.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from touchplate.errors import MalformedError, VerificationError
+from touchplate.formats.certificate import (
+    CODE_SIGNING,
+    EXTENDED_KEY_USAGE,
+    TIME_STAMPING,
+    Certificate,
+)
+from touchplate.formats.checkpoint import Checkpoint, open_checkpoint
+from touchplate.formats.trusted_root import CertificateAuthority, TransparencyLog, TrustedRoot
+from touchplate.verify.path import Anchored, check_extensions, check_issued_by
+
+MAX_CHECKPOINTS: Final = 1024
+"""Opened checkpoints kept; with more they are all forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority of the trusted root, and the issuers below its anchor."""
+
+    entry: CertificateAuthority
+    anchored: Anchored
+
+
+@dataclass(frozen=True, slots=True)
+class Stamper:
+    """A certificate that may sign timestamps, proven up to its anchor at every rule but time."""
+
+    entry: CertificateAuthority
+    certificate: Certificate
+    not_before: datetime
+    not_after: datetime
+    """The window in which the whole path is valid, both ends inside."""
+
+    @property
+    def operator(self) -> str:
+        """What it counts as."""
+        return self.entry.operator or self.entry.uri or self.certificate.fingerprint.hex()
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The parts of a trusted root by what names them in a bundle."""
+
+    root: TrustedRoot
+    logs: dict[bytes, tuple[TransparencyLog, ...]]
+    """By log id; the same log may stand there with several windows."""
+    certificate_logs: dict[bytes, tuple[TransparencyLog, ...]]
+    authorities: tuple[Authority, ...]
+    stamp_authorities: tuple[Authority, ...]
+    _checkpoints: dict[tuple[bytes, bool, str], Checkpoint] = field(default_factory=dict)
+    _stampers: dict[tuple[int, bytes], Stamper | VerificationError] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, root: TrustedRoot) -> "Trust":
+        """Make a trusted root ready."""
+        return cls(
+            root=root,
+            logs=_by_id(root.tlogs),
+            certificate_logs=_by_id(root.ctlogs),
+            authorities=tuple(
+                Authority(entry, Anchored(entry.chain, CODE_SIGNING))
+                for entry in root.certificate_authorities
+            ),
+            stamp_authorities=tuple(
+                Authority(entry, Anchored(entry.chain, TIME_STAMPING))
+                for entry in root.timestamp_authorities
+            ),
+        )
+
+    def checkpoint(self, log: TransparencyLog, envelope: str, *, v1: bool) -> Checkpoint:
+        """The checkpoint, proven to be signed by the log. Raises CHECKPOINT_… as it is."""
+        name = (log.log_id, v1, envelope)
+        found = self._checkpoints.get(name)
+        if found is None:
+            found = open_checkpoint(envelope, log.note_verifier(v1=v1), v1=v1)
+            if len(self._checkpoints) >= MAX_CHECKPOINTS:
+                self._checkpoints.clear()
+            self._checkpoints[name] = found
+        return found
+
+    def stamper(self, number: int, certificate: Certificate) -> Stamper:
+        """The certificate as signer under the timestamp authority of this number.
+
+        It must be the leaf that the authority lists or, if it lists none, be issued below its
+        anchor. Raises VerificationError TIMESTAMP_INVALID.
+        """
+        name = (number, certificate.der)
+        found = self._stampers.get(name)
+        if found is None:
+            try:
+                found = _stamper(self.stamp_authorities[number], certificate)
+            except (VerificationError, MalformedError) as error:
+                found = VerificationError("TIMESTAMP_INVALID", error.message)
+            if len(self._stampers) >= MAX_CHECKPOINTS:
+                self._stampers.clear()
+            self._stampers[name] = found
+        if isinstance(found, VerificationError):
+            raise VerificationError("TIMESTAMP_INVALID", found.message)
+        return found
+
+
+def operator_of(log: TransparencyLog) -> str:
+    """What a log counts as: its operator, or itself."""
+    return log.operator or log.log_id.hex()
+
+
+def lists_leaf(entry: CertificateAuthority) -> bool:
+    """Whether the entry begins with the certificate that signs, and not with an authority."""
+    constraints = entry.chain[0].basic_constraints
+    return constraints is None or not constraints.is_ca
+
+
+def _by_id(logs: Iterable[TransparencyLog]) -> dict[bytes, tuple[TransparencyLog, ...]]:
+    found: dict[bytes, tuple[TransparencyLog, ...]] = {}
+    for log in logs:
+        same = found.get(log.log_id, ())
+        if same and same[0].key != log.key:
+            continue  # an id is a hash of the key: the second is not what it says
+        found[log.log_id] = (*same, log)
+    return found
+
+
+def _stamper(authority: Authority, certificate: Certificate) -> Stamper:
+    """Prove the profile (RFC 3161 §2.3) and the path of a timestamp signer."""
+    entry = authority.entry
+    constraints = certificate.basic_constraints
+    usage = certificate.key_usage
+    if constraints is not None and constraints.is_ca:
+        raise VerificationError("TIMESTAMP_INVALID", "an authority cannot sign timestamps")
+    if certificate.extended_key_usage != (TIME_STAMPING,) or not _is_critical(certificate):
+        raise VerificationError(
+            "TIMESTAMP_INVALID", "the signer's certificate is not for timestamps alone, critically"
+        )
+    if usage is not None and not usage & {"digitalSignature", "nonRepudiation"}:
+        raise VerificationError("TIMESTAMP_INVALID", "the signer's key is not for signing")
+    check_extensions(certificate)
+    if len(entry.chain) == 1 and lists_leaf(entry):  # the leaf itself is the anchor
+        return Stamper(entry, certificate, certificate.not_before, certificate.not_after)
+    problem = VerificationError("TIMESTAMP_INVALID", "no authority listed issued the signer")
+    for issuer in authority.anchored.issuers(certificate.issuer_der):
+        try:
+            if isinstance(issuer, VerificationError):
+                raise issuer
+            check_issued_by(certificate, issuer.certificate)
+        except VerificationError as error:
+            problem = error
+            continue
+        return Stamper(
+            entry,
+            certificate,
+            max(certificate.not_before, issuer.not_before),
+            min(certificate.not_after, issuer.not_after),
+        )
+    raise problem
+
+
+def _is_critical(certificate: Certificate) -> bool:
+    return certificate.extensions[EXTENDED_KEY_USAGE].critical

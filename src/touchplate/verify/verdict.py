@@ -1,0 +1,67 @@
+"""What a verification proved. Holding a `Verdict` means that every step passed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NoReturn
+
+from touchplate.formats.bundle import TransparencyLogEntry
+from touchplate.formats.certificate import AlternativeName, Certificate
+from touchplate.formats.extensions import decode_extensions, decode_issuer
+from touchplate.formats.statement import Statement
+from touchplate.keys.public import PublicKey
+from touchplate.verify.steps import Step
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedTime:
+    """A moment at which the signature existed, and who says so."""
+
+    at: datetime
+    source: Literal["tsa", "log"]
+    name: str
+    """The URI of the timestamp authority, or the log's address."""
+    operator: str
+    """What it counts as: its operator, or itself if none is named."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a bundle proves of an artifact: who signed it, and when. It is not a yes or no."""
+
+    key: PublicKey
+    """The key that signed."""
+    certificate: Certificate | None
+    """The signer's certificate; None if the signer is known by the key alone."""
+    times: tuple[VerifiedTime, ...]
+    """All verified times; the certificate was valid at each."""
+    entries: tuple[TransparencyLogEntry, ...]
+    """The log entries that were proven; those of unknown logs are not among them."""
+    statement: Statement | None
+    """What an in-toto envelope says; None for a signature over the artifact itself."""
+    steps: tuple[Step, ...]
+
+    @property
+    def names(self) -> tuple[AlternativeName, ...]:
+        """All identities in the certificate."""
+        return () if self.certificate is None else self.certificate.alternative_names
+
+    @property
+    def identity(self) -> str | None:
+        """Who signed: e-mail address, URI or user name; None if known by the key alone."""
+        names = self.names
+        return names[0].value if names else None
+
+    @property
+    def issuer(self) -> str | None:
+        """Who vouched for the identity; None if the signer is known by the key alone."""
+        return None if self.certificate is None else decode_issuer(self.certificate)
+
+    @property
+    def extensions(self) -> Mapping[str, str]:
+        """The Sigstore extensions of the certificate, by the names in `EXTENSIONS`."""
+        return {} if self.certificate is None else decode_extensions(self.certificate)
+
+    def __bool__(self) -> NoReturn:
+        """Refuse: a verdict is either there, or an error was raised."""
+        raise TypeError("a Verdict is not a yes or no: verify() raises when it fails")
