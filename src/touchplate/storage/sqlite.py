@@ -23,6 +23,7 @@ from touchplate.storage.database import (
 )
 
 _VERSION: Final = 1  # of the tables below
+_CHECKPOINT_PAGES: Final = 4000  # 16 MiB of write-ahead log, then it goes into the file
 _MAX_LEVEL: Final = 8  # tile levels of a tree below 2^63 leaves, less one
 
 _TABLES: Final = """
@@ -118,6 +119,7 @@ class SQLiteLog:
         connection.set_busy_timeout(self._max_wait_ms)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
+        connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         return connection
 
     @contextmanager
