@@ -4,7 +4,6 @@ The certificate in a request is only the envelope of a key here: a log does not 
 or usages, a verifier does.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -70,15 +69,18 @@ def _spki(der: bytes) -> bytes:
     return der[at:stop]
 
 
-def allow(key: PublicKey, hash_name: str, allowed: frozenset[str] = ALLOWED) -> Algorithm:
-    """Give the algorithm that a key with this hash means, if a log takes it (ALGORITHM_REFUSED)."""
+def allow(key: PublicKey, hash_name: str, allowed: frozenset[str] | None) -> Algorithm:
+    """Give the algorithm that a key with this hash means, if it is allowed (ALGORITHM_REFUSED).
+
+    None allows every algorithm.
+    """
     for algorithm in key.algorithms:
-        if algorithm.hash == hash_name and algorithm.registry in allowed:
+        if algorithm.hash == hash_name and (allowed is None or algorithm.registry in allowed):
             return algorithm
-    raise refuse(f"{key.kind} with {hash_name}", allowed)
+    raise refuse(f"{key.kind} with {hash_name}", allowed or frozenset())
 
 
-def refuse(found: str, allowed: Sequence[str] | frozenset[str]) -> RefusedError:
+def refuse(found: str, allowed: frozenset[str]) -> RefusedError:
     """Make the error for an algorithm that is not allowed."""
     return RefusedError(
         "ALGORITHM_REFUSED",

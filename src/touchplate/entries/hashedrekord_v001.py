@@ -107,8 +107,8 @@ def encode_request(claim: Claim) -> bytes:
     )
 
 
-def admit(spec: Fields, allowed: frozenset[str] = ALLOWED) -> Admitted:
-    """Check the `spec` of a proposed entry and make the leaf data.
+def admit(spec: Fields, allowed: frozenset[str] | None = ALLOWED) -> Admitted:
+    """Check the `spec` of a proposed entry and make the leaf data; None allows every algorithm.
 
     Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED or SIGNATURE_INVALID. An Ed25519 key
     means Ed25519ph here: the log has only the hash.

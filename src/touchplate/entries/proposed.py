@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from touchplate.entries import dsse_v001, hashedrekord_v001, intoto_v002
-from touchplate.entries.admission import Admitted
+from touchplate.entries.admission import ALLOWED, Admitted
 from touchplate.errors import MalformedError, RefusedError
 from touchplate.formats.jsontext import Fields, JsonObject, parse_json
 
@@ -27,10 +27,12 @@ KNOWN_KINDS: Final = frozenset(
 )
 
 # (kind, version): what checks a proposed spec and makes the leaf data.
-ADMITTED_KINDS: Final[dict[tuple[str, str], Callable[[Fields], Admitted]]] = {
+ADMITTED_KINDS: Final[
+    dict[tuple[str, str], Callable[[Fields, frozenset[str] | None], Admitted]]
+] = {
     (hashedrekord_v001.KIND, hashedrekord_v001.VERSION): hashedrekord_v001.admit,
-    (dsse_v001.KIND, dsse_v001.VERSION): dsse_v001.admit,
-    (intoto_v002.KIND, intoto_v002.VERSION): intoto_v002.admit,
+    (dsse_v001.KIND, dsse_v001.VERSION): lambda spec, _: dsse_v001.admit(spec),
+    (intoto_v002.KIND, intoto_v002.VERSION): lambda spec, _: intoto_v002.admit(spec),
 }
 
 MAX_PROPOSED_BYTES: Final = 16 << 20
@@ -44,14 +46,16 @@ class Proposed:
     version: str
     spec: Fields
 
-    def admit(self) -> Admitted:
+    def admit(self, allowed: frozenset[str] | None = ALLOWED) -> Admitted:
         """Check the entry, its signatures too, and make the leaf data.
 
-        Raises ENTRY_REFUSED for a kind or version that is not taken, and what its kind raises.
+        `allowed` algorithms are for hashedrekord, as upstream has it; None allows every one, which
+        is for finding old entries. Raises ENTRY_REFUSED for a kind or version that is not taken,
+        and what its kind raises.
         """
         admit = ADMITTED_KINDS.get((self.kind, self.version))
         if admit is not None:
-            return admit(self.spec)
+            return admit(self.spec, allowed)
         if any(kind == self.kind for kind, _ in ADMITTED_KINDS):
             reason = (
                 f"entry kind '{self.kind}' does not support inserting entries of version "

@@ -1,0 +1,88 @@
+"""The log's name and key: what it signs, in the flavours of both APIs.
+
+The key is ECDSA P-256, so that the log id of both APIs and the hints of both checkpoints are
+SHA-256 of the same SubjectPublicKeyInfo.
+"""
+
+from binascii import b2a_base64
+from dataclasses import dataclass
+from typing import Final
+
+from touchplate.errors import SettingsError
+from touchplate.formats.checkpoint import encode_checkpoint
+from touchplate.formats.note import KEY_HINT_BYTES, NoteSignature, encode_note
+from touchplate.keys.signer import Signer
+from touchplate.merkle.tree import RootHash
+
+_PROMISE: Final = b'{"body":"%b","integratedTime":%d,"logID":"%b","logIndex":%d}'
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """Signs for one log. Any thread may sign."""
+
+    origin: str
+    """The host name of the log's URL, without a port: origin of its checkpoints, v2 flavour."""
+    signer: Signer
+    log_id: bytes
+    """SHA-256 of the key's SubjectPublicKeyInfo."""
+    tree_id: int
+    """Names the tree in the v1 API: a positive int64, the same for as long as the log lives."""
+
+    def sign_checkpoint(self, size: int, root: RootHash, _time_ms: int) -> str:
+        """Sign the tree as C2SP tlog-checkpoint has it: the origin is the signature's name."""
+        return self._sign_note(encode_checkpoint(self.origin, size, root))
+
+    def sign_v1_checkpoint(self, size: int, root: RootHash) -> str:
+        """Sign the tree as Rekor v1 does: the origin has the tree id, the signature's name not."""
+        origin = f"{self.origin} - {self.tree_id}"
+        return self._sign_note(encode_checkpoint(origin, size, root))
+
+    def sign_promise(self, body: bytes, integrated_time: int, index: int) -> bytes:
+        """Sign that the entry is in the log: the signed entry timestamp of API v1.
+
+        `body` is base64. The payload is canonical JSON (RFC 8785).
+        """
+        payload = _PROMISE % (body, integrated_time, self.log_id.hex().encode(), index)
+        return self.signer.sign(payload)
+
+    def _sign_note(self, text: str) -> str:
+        hint = self.log_id[:KEY_HINT_BYTES]
+        return encode_note(
+            text, (NoteSignature(self.origin, hint, self.signer.sign(text.encode())),)
+        )
+
+
+def log_key(origin: str, signer: Signer, tree_id: int | None = None) -> LogKey:
+    """Give the log of this name and key; the tree id follows from the key unless it is given.
+
+    Raises SETTINGS_INVALID if the key is not ECDSA P-256 with SHA-256: clients of v1 accept no
+    other promise.
+    """
+    if signer.algorithm.name != "PKIX_ECDSA_P256_SHA_256":
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            "the transparency log's key is of another kind",
+            expected="PKIX_ECDSA_P256_SHA_256",
+            found=signer.algorithm.name,
+        )
+    if not origin or any(character in origin for character in " +/:\n"):
+        # A space would make the v2 origin look like a v1 one; a port is not part of the name.
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            "the transparency log's name is not a host name",
+            expected="a host name without port",
+            found=origin[:100],
+        )
+    log_id = signer.public_key.key_id
+    return LogKey(origin, signer, log_id, tree_id or tree_id_of(log_id))
+
+
+def tree_id_of(log_id: bytes) -> int:
+    """Make a tree id of a log id: 63 bits of it, never 0."""
+    return int.from_bytes(log_id[:8], "big") >> 1 or 1
+
+
+def encode_base64(data: bytes) -> bytes:
+    """Give standard base64 without a newline."""
+    return b2a_base64(data, newline=False)

@@ -1,0 +1,105 @@
+"""The transparency log: append -> sequence -> integrate -> checkpoint, and reading back.
+
+One tree serves both APIs. The identity of an entry is its leaf hash, so the v1 UUID finds it and
+the same body twice, by whichever API, is one entry.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from touchplate.entries.admission import Admitted
+from touchplate.errors import MalformedError, RefusedError
+from touchplate.merkle.tree import leaf_hash
+from touchplate.tilelog.bundle import encode_record, record_data, split_records
+from touchplate.tilelog.entry import Leaf, Receipt, SignedCheckpoint, Submission
+from touchplate.tilelog.log import TileLog
+from touchplate.tilelog.settings import TileLogSettings
+from touchplate.tlog.key import LogKey
+from touchplate.tlog.settings import TlogSettings
+
+MAX_INDEX = 2**63 - 1
+
+
+def tile_log_settings(key: LogKey, now_ms: Callable[[], int]) -> TileLogSettings:
+    """Give the settings of the `TileLog` that `TransparencyLog` runs on."""
+    return TileLogSettings(
+        name="tlog",
+        entries_tile="entries",
+        split=split_records,
+        hashed=record_data,
+        sign=key.sign_checkpoint,
+        now_ms=now_ms,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class V1Checkpoint:
+    """A tree with the checkpoint that v1 clients read."""
+
+    size: int
+    root: bytes
+    envelope: str
+
+
+class TransparencyLog:
+    """The log as its two APIs see it. Any thread may call the methods."""
+
+    def __init__(self, key: LogKey, tiles: TileLog, settings: TlogSettings | None = None) -> None:
+        """Take the name and key, the tile log beneath (see `tile_log_settings`), and settings."""
+        self.key = key
+        self.tiles = tiles
+        self.settings = settings or TlogSettings()
+        self._v1_checkpoint = V1Checkpoint(-1, b"", "")
+
+    def submission(self, admitted: Admitted) -> Submission:
+        """Give what to append for an entry that was admitted.
+
+        Raises RefusedError LIMIT_EXCEEDED for a leaf above 65,535 bytes, before it is queued.
+        """
+        leaf = Leaf(admitted.body, encode_record(admitted.body))
+        return Submission(leaf_hash(admitted.body), lambda _index, _time_ms: leaf)
+
+    def find(self, leaf: bytes) -> Receipt | None:
+        """Give the entry with this leaf hash, proven in the newest checkpoint."""
+        index = self.tiles.find(leaf)
+        return None if index is None else self.read(index)
+
+    def read(self, index: int) -> Receipt | None:
+        """Give the entry at this index, proven in the newest checkpoint."""
+        if index > MAX_INDEX:
+            return None
+        try:
+            return self.tiles.receipt(index)
+        except RefusedError as error:
+            if error.code != "NOT_FOUND":
+                raise
+            return None
+
+    def v1_checkpoint(self, checkpoint: SignedCheckpoint) -> V1Checkpoint:
+        """Give the same tree as v1 clients read it, signed once for each size."""
+        signed = self._v1_checkpoint
+        if (signed.size, signed.root) != (checkpoint.size, checkpoint.root):
+            envelope = self.key.sign_v1_checkpoint(checkpoint.size, checkpoint.root)
+            # Another thread may do the same: either one is good.
+            signed = V1Checkpoint(checkpoint.size, checkpoint.root, envelope)
+            self._v1_checkpoint = signed
+        return signed
+
+    def consistency(self, old_size: int, new_size: int) -> tuple[tuple[bytes, ...], bytes]:
+        """Prove that the tree of `new_size` extends that of `old_size`; also give the newest root.
+
+        Raises REQUEST_MALFORMED if the log has no such trees.
+        """
+        newest = self.tiles.checkpoint()
+        if old_size > new_size:
+            raise MalformedError(
+                "REQUEST_MALFORMED",
+                f"firstSize({old_size}) must be less than lastSize({new_size})",
+            )
+        if new_size > newest.size:
+            raise MalformedError(
+                "REQUEST_MALFORMED",
+                f"the tree size requested({new_size}) was greater than what is currently "
+                f"observable({newest.size})",
+            )
+        return self.tiles.consistency(old_size, new_size), newest.root

@@ -1,0 +1,94 @@
+"""Reading what v1 requests carry outside of their entries; each problem has its own 4xx answer."""
+
+import re
+from typing import Final
+
+from touchplate.errors import MalformedError
+from touchplate.tlog import v1
+from touchplate.tlog.log import MAX_INDEX
+from touchplate.transport.asgi import Request, Response
+
+_ENTRY_ID: Final = re.compile(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{80}")
+_DIGITS: Final = re.compile(r"-?[0-9]{1,40}", re.ASCII)
+_TREE_ID_DIGITS: Final = 16
+
+
+class FaultError(Exception):
+    """The request is answered with `response`; stays between here and the routes."""
+
+    def __init__(self, status: int, message: str, code: int | None = None) -> None:
+        super().__init__(message)
+        self.response: Response = v1.answer_fault(status, message, code)
+
+
+def check_json(request: Request) -> None:
+    """Require a JSON body: 415 for another type, 422 for none."""
+    if request.media_type != "application/json":
+        shown = ascii(request.media_type[:100])[1:-1]
+        text = f'unsupported media type "{shown}", only [application/json] are allowed'
+        raise FaultError(415, text)
+    if not request.body.strip():
+        raise FaultError(422, "body in body is required", v1.REQUIRED)
+
+
+def schema_fault(error: MalformedError) -> FaultError:
+    """Give the fault of a proposed entry: 400 if it is no JSON at all, 422 if it has no schema."""
+    if error.code in ("JSON_MALFORMED", "LIMIT_EXCEEDED"):
+        return FaultError(400, str(error))
+    code = 422 if error.code == "ENTRY_KIND_UNSUPPORTED" else v1.REQUIRED
+    return FaultError(422, str(error), code)
+
+
+def read_integer(request: Request, name: str, *, minimum: int, default: int | None = None) -> int:
+    """Give a query field as an int64; 422 if it is missing, no number, or too small."""
+    values = _values(request, name)
+    text = values[-1] if values else ""
+    if not text:
+        if default is not None:
+            return default
+        raise FaultError(422, f"{name} in query is required", v1.REQUIRED)
+    if not _DIGITS.fullmatch(text) or abs(int(text)) > MAX_INDEX:
+        shown = ascii(text[:40])[1:-1]
+        text = f'{name} in query must be of type int64: "{shown}"'
+        raise FaultError(422, text, v1.INVALID_TYPE)
+    if int(text) < minimum:
+        text = f"{name} in query should be greater than or equal to {minimum}"
+        raise FaultError(422, text, v1.TOO_SMALL)
+    return int(text)
+
+
+def check_tree(request: Request, tree_id: int) -> None:
+    """Require that `treeID`, if it is given, names this log's tree."""
+    values = _values(request, "treeID")
+    text = values[-1] if values else ""
+    if not text:
+        return
+    if not _DIGITS.fullmatch(text) or text.startswith("-"):
+        text = "treeID in query should match '^[0-9]+$'"
+        raise FaultError(422, text, v1.PATTERN)
+    if int(text) != tree_id:
+        raise FaultError(400, f"no log range found for tree ID {text}")
+
+
+def read_entry_id(text: str, tree_id: int) -> bytes | None:
+    """Give the leaf hash of a UUID (64 hex digits) or entry id (80); None if it is another tree's.
+
+    422 if it is neither, 400 if its tree id is not a positive int64.
+    """
+    if not _ENTRY_ID.fullmatch(text):
+        text = "entryUUID in path should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'"
+        raise FaultError(422, text, v1.PATTERN)
+    if len(text) == 80:
+        tree, text = int(text[:_TREE_ID_DIGITS], 16), text[_TREE_ID_DIGITS:]
+        if not 0 < tree <= MAX_INDEX:
+            raise FaultError(400, "validation error: invalid tree ID")
+        if tree != tree_id:
+            return None
+    return bytes.fromhex(text)
+
+
+def _values(request: Request, name: str) -> tuple[str, ...]:
+    try:
+        return request.query.get(name, ())
+    except MalformedError as error:
+        raise FaultError(400, str(error)) from error

@@ -1,0 +1,55 @@
+"""HTTP of the transparency log: API v2 and its tiles; API v1 is in `v1_routes`.
+
+Reading goes to the server's threads. A new entry is checked on the event loop, since to hand it
+over costs as much as the check.
+"""
+
+from touchplate.entries.hashedrekord_v002 import MAX_REQUEST_BYTES, admit_request
+from touchplate.errors import TouchplateError
+from touchplate.tlog import v2
+from touchplate.tlog.appender import Appender
+from touchplate.tlog.log import TransparencyLog
+from touchplate.tlog.static import answer_checkpoint, answer_tile
+from touchplate.tlog.v1_routes import v1_routes
+from touchplate.transport.asgi import Request, Response, Route
+
+
+def routes(log: TransparencyLog) -> tuple[Route, ...]:
+    """Give every route of `log`. All handlers run in one event loop at a time."""
+    return (*_v2_routes(log), *_static_routes(log), *v1_routes(log))
+
+
+def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
+    append = Appender(log.tiles)
+    encoder = v2.EntryEncoder(log.key)
+    settings = log.settings
+
+    async def create(request: Request) -> Response:
+        try:
+            admitted = admit_request(request.body, settings.algorithms)
+            receipt = await append(log.submission(admitted))
+        except TouchplateError as error:
+            return v2.answer_error(error)
+        if receipt.duplicate and settings.duplicate_is_conflict:
+            return v2.answer_conflict(receipt.index)
+        return Response(201, encoder.encode(admitted, receipt))
+
+    return (Route("POST", "/api/v2/log/entries", create, max_body=MAX_REQUEST_BYTES),)
+
+
+def _static_routes(log: TransparencyLog) -> tuple[Route, ...]:
+    async def checkpoint(request: Request) -> Response:
+        return await request.run(answer_checkpoint, log)
+
+    async def tile(request: Request) -> Response:
+        return await request.run(answer_tile, log, request.params["path"])
+
+    # Clients are configured with either base URL.
+    return tuple(
+        route
+        for prefix in ("", "/api/v2")
+        for route in (
+            Route("GET", f"{prefix}/checkpoint", checkpoint, max_body=0),
+            Route("GET", f"{prefix}/tile/{{path...}}", tile, max_body=0),
+        )
+    )

@@ -1,0 +1,82 @@
+"""Answers of API v2, protobuf JSON (rekor-tiles): the entry with its proof, and errors.
+
+The entry is put together from bytes: it is answered thousands of times a second, and all that
+changes in it is numbers and base64.
+"""
+
+import json
+from typing import Final
+
+from touchplate.entries.admission import Admitted
+from touchplate.errors import TouchplateError, UnavailableError
+from touchplate.tilelog.bundle import record_data
+from touchplate.tilelog.entry import Receipt, SignedCheckpoint
+from touchplate.tlog.key import LogKey, encode_base64
+from touchplate.transport.asgi import Response
+
+_ENTRY: Final = (
+    b'{"logIndex":"%d","logId":{"keyId":"%b"},"kindVersion":{"kind":"%b","version":"%b"},'
+    b'"integratedTime":"0","inclusionPromise":null,"inclusionProof":{"logIndex":"%d",%b,'
+    b'"hashes":[%b]},"canonicalizedBody":"%b"}'
+)
+_CHECKPOINT: Final = b'"rootHash":"%b","treeSize":"%d","checkpoint":{"envelope":%b}'
+
+_GRPC_INVALID_ARGUMENT: Final = 3
+_GRPC_ALREADY_EXISTS: Final = 6
+_GRPC_UNAVAILABLE: Final = 14
+
+
+class EntryEncoder:
+    """Writes the 201 answer. One thread uses it: it keeps the last checkpoint's text."""
+
+    def __init__(self, key: LogKey) -> None:
+        self._log_id = encode_base64(key.log_id)
+        self._checkpoint: SignedCheckpoint | None = None
+        self._tree = b""
+
+    def encode(self, admitted: Admitted, receipt: Receipt) -> bytes:
+        """Give the TransparencyLogEntry as JSON."""
+        if receipt.checkpoint is not self._checkpoint:
+            self._checkpoint = receipt.checkpoint
+            self._tree = _encode_tree(receipt.checkpoint)
+        hashes = b""
+        if receipt.proof:
+            hashes = b'"%b"' % b'","'.join(map(encode_base64, receipt.proof))
+        return _ENTRY % (
+            receipt.index,
+            self._log_id,
+            admitted.kind.encode(),
+            admitted.version.encode(),
+            receipt.index,
+            self._tree,
+            hashes,
+            encode_base64(record_data(receipt.record)),
+        )
+
+
+def _encode_tree(checkpoint: SignedCheckpoint) -> bytes:
+    envelope = json.dumps(checkpoint.envelope, ensure_ascii=False).encode()
+    return _CHECKPOINT % (encode_base64(checkpoint.root), checkpoint.size, envelope)
+
+
+def answer_error(error: TouchplateError) -> Response:
+    """Answer as grpc-gateway does; `code` is the gRPC code, the client's mistakes are 400."""
+    if isinstance(error, UnavailableError):
+        return _error(503, _GRPC_UNAVAILABLE, "reached max pushback; retry")
+    message = str(error)
+    if error.code != "REQUEST_MALFORMED":
+        message = f"invalid hashedrekord request: {message}"
+    return _error(400, _GRPC_INVALID_ARGUMENT, message)
+
+
+def answer_conflict(index: int) -> Response:
+    """Answer that the log has the entry."""
+    message = f"an equivalent entry already exists in the transparency log with index {index}"
+    return _error(409, _GRPC_ALREADY_EXISTS, message, (("x-log-index", str(index)),))
+
+
+def _error(
+    status: int, code: int, message: str, headers: tuple[tuple[str, str], ...] = ()
+) -> Response:
+    body = {"code": code, "message": message, "details": []}
+    return Response(status, json.dumps(body).encode(), headers=headers)
