@@ -151,6 +151,11 @@ def parse_tile_leaf(data: bytes) -> TileLeaf:
     return leaf
 
 
+def leaf_of_record(record: bytes) -> bytes:
+    """Give the MerkleTreeLeaf of an encoded TileLeaf."""
+    return parse_tile_leaf(record).entry.encode_leaf()
+
+
 def split_data_tile(data: bytes) -> list[bytes]:
     """Cut a data tile into the encodings of its leaves."""
     leaves = []

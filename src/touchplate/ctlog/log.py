@@ -1,0 +1,161 @@
+"""Appending to the log: chain -> entry -> receipt -> SCT."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from hashlib import sha256
+from typing import TypeVar
+
+from touchplate.ctlog.chain import AcceptedRoots, SubmittedChain
+from touchplate.errors import SettingsError
+from touchplate.formats import ct
+from touchplate.formats.certificate import PRECERT_POISON
+from touchplate.formats.sct import ECDSA, SHA256, SignedCertificateTimestamp
+from touchplate.keys.signer import Signer
+from touchplate.merkle.tree import RootHash
+from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.entry import Leaf, Receipt, Submission
+from touchplate.tilelog.log import TileLog
+from touchplate.tilelog.settings import TileLogSettings
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+def tile_log_settings(
+    signer: Signer, origin: str, now_ms: Callable[[], int], name: str = "ct"
+) -> TileLogSettings:
+    """Give the settings of the tile log under a CT log; its checkpoints are static-ct's.
+
+    `origin` is host and path, without scheme and without a slash at the end.
+    """
+    if signer.public_key.kind != "ecdsa-p256":
+        raise SettingsError("SETTINGS_INVALID", "a CT log's key is ECDSA P-256")
+    log_id = signer.public_key.key_id
+
+    def sign(size: int, root: RootHash, time_ms: int) -> str:
+        signed = signer.sign(ct.encode_tree_head_input(size, time_ms, root))
+        head = ct.TreeHead(size, time_ms, root, ct.encode_digitally_signed(signed))
+        return ct.encode_checkpoint(origin, log_id, head)
+
+    return TileLogSettings(
+        name=name,
+        entries_tile="data",
+        split=ct.split_data_tile,
+        hashed=ct.leaf_of_record,
+        sign=sign,
+        now_ms=now_ms,
+    )
+
+
+class CertificateLog:
+    """The log: takes chains, answers with promises. Any thread may call it.
+
+    `objects` holds the issuers' certificates, under `ct/issuer/…`; one that an entry names is
+    there before the entry is.
+    """
+
+    def __init__(
+        self,
+        log: TileLog,
+        signer: Signer,
+        *,
+        origin: str,
+        roots: Sequence[bytes],
+        objects: ObjectStore,
+        name: str = "ct",
+    ) -> None:
+        """Take the log made with `tile_log_settings`, its key, and the accepted roots (DER)."""
+        self.log = log
+        self.origin = origin
+        self.log_id = signer.public_key.key_id
+        self.roots = AcceptedRoots(roots)
+        self._signer = signer
+        self._objects = objects
+        self._name = name
+        self._stored_issuers: set[bytes] = set()
+
+    def submit(
+        self, chain: Sequence[bytes], *, precertificate: bool
+    ) -> Future[SignedCertificateTimestamp]:
+        """Check and append a chain (DER, leaf first). The future has the log's promise.
+
+        Raises MalformedError, RefusedError CHAIN_REFUSED, UnavailableError LOG_BUSY.
+        """
+        return self._append(self.roots.check(chain, precertificate=precertificate))
+
+    def submit_own(self, chain: tuple[bytes, ...]) -> Future[SignedCertificateTimestamp]:
+        """Append a precertificate that the authority of this process has just signed.
+
+        Its own signature is not verified again; all else is as in `submit`.
+        """
+        return self._append(self.roots.check(chain, precertificate=True, is_signed=True))
+
+    def promise(self, record: bytes) -> SignedCertificateTimestamp:
+        """Sign the promise for an entry that the log holds, with the entry's own time and index.
+
+        A certificate that is submitted again gets the first promise's content again.
+        """
+        entry = ct.parse_tile_leaf(record).entry
+        signature = self._signer.sign(entry.encode_leaf())
+        return SignedCertificateTimestamp(
+            self.log_id, entry.timestamp_ms, entry.extensions, SHA256, ECDSA, signature
+        )
+
+    def tree_head(self) -> ct.TreeHead:
+        """Give the newest signed tree head."""
+        return ct.parse_checkpoint(self.log.checkpoint().envelope, self.origin, self.log_id)
+
+    def issuer(self, fingerprint: bytes) -> bytes | None:
+        """Give the issuer's certificate (DER) with this SHA-256, or None."""
+        return self._objects.get(self._issuer_key(fingerprint))
+
+    def _append(self, chain: SubmittedChain) -> Future[SignedCertificateTimestamp]:
+        issuers = tuple(self._store_issuer(item.der) for item in chain.issuers)
+        submission = _submission(chain, issuers)
+        # Runs in the log's thread after the commit: a signature and no more.
+        return _then(self.log.append(submission), self._promise_of)
+
+    def _promise_of(self, receipt: Receipt) -> SignedCertificateTimestamp:
+        return self.promise(receipt.record)
+
+    def _store_issuer(self, der: bytes) -> bytes:
+        fingerprint = sha256(der).digest()
+        if fingerprint not in self._stored_issuers:
+            self._objects.put(self._issuer_key(fingerprint), der)
+            self._stored_issuers.add(fingerprint)
+        return fingerprint
+
+    def _issuer_key(self, fingerprint: bytes) -> str:
+        return f"{self._name}/issuer/{fingerprint.hex()}"
+
+
+def _submission(chain: SubmittedChain, issuers: tuple[bytes, ...]) -> Submission:
+    """Make the entry; its leaf holds its index, so it is built once that is known."""
+    if chain.is_precertificate:
+        key_hash, covered = chain.issuer_key_hash, chain.leaf.tbs_without(PRECERT_POISON)
+        precertificate = chain.leaf.der
+    else:
+        key_hash, covered, precertificate = b"", chain.leaf.der, b""
+
+    def build(index: int, time_ms: int) -> Leaf:
+        extensions = ct.encode_leaf_index(index)
+        entry = ct.TimestampedEntry(time_ms, key_hash, covered, extensions)
+        return Leaf(entry.encode_leaf(), ct.TileLeaf(entry, precertificate, issuers).encode())
+
+    return Submission(sha256(chain.leaf.der).digest(), build)
+
+
+def _then(future: Future[T], function: Callable[[T], U]) -> Future[U]:
+    """Give a future of `function` applied to the result; it fails as either of them fails."""
+    following: Future[U] = Future()
+
+    def run(done: Future[T]) -> None:
+        if not following.set_running_or_notify_cancel():
+            return
+        try:
+            following.set_result(function(done.result()))
+        except Exception as error:  # noqa: BLE001 - whoever waits must get it, whatever it is
+            following.set_exception(error)
+
+    future.add_done_callback(run)
+    return following

@@ -1,0 +1,134 @@
+"""Timestamp requests (RFC 3161 §2.4.1): DER, and the JSON of Sigstore's timestamp authority.
+
+Whether what is asked for is allowed is the authority's to say; here is only what it says. The
+response is in `timestamp_builder.py` (made) and `timestamp.py` (read).
+"""
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from touchplate.errors import MalformedError
+from touchplate.formats import der
+from touchplate.formats.jsontext import parse_json
+
+CODE: Final = "TIMESTAMP_MALFORMED"
+MAX_REQUEST: Final = 64 * 1024
+MAX_JSON: Final = 1024
+MAX_DIGEST: Final = 64
+MAX_NONCE: Final = 1024  # bytes
+MAX_OID_COMPONENTS: Final = 128
+
+SHA1: Final = "sha1"
+HASHES: Final[Mapping[str, str]] = {
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+    "1.3.14.3.2.26": SHA1,
+}
+HASH_OIDS: Final[Mapping[str, str]] = {name: oid for oid, name in HASHES.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class TimestampRequest:
+    """What somebody wants a time for. Nothing of it has been allowed yet."""
+
+    # `sha256`, `sha384`, `sha512`, or `sha1`, which is read so that it can be refused by name.
+    hash_name: str
+    digest: bytes
+    policy: str | None = None
+    nonce: int | None = None
+    wants_certificates: bool = False
+    # The whole [0] element, None if there is none.
+    extensions: bytes | None = None
+
+
+def parse_timestamp_request(data: bytes) -> TimestampRequest:
+    """Read a TimeStampReq, at most 64 KiB; nothing may follow it (TIMESTAMP_MALFORMED)."""
+    if len(data) > MAX_REQUEST:
+        raise MalformedError(CODE, f"timestamp request: more than {MAX_REQUEST} bytes")
+    outer = der.Reader(data, what="timestamp request", code=CODE)
+    reader = outer.enter()
+    outer.finish()
+    reader.integer()  # the version; authorities never looked at it
+    imprint = reader.enter()
+    hash_name = _read_hash(imprint.enter(), imprint)
+    digest = imprint.read(der.OCTET_STRING)
+    imprint.finish()
+    policy = reader.oid() if reader.peek() == der.OID else None
+    nonce = _read_nonce(reader) if reader.peek() == der.INTEGER else None
+    wants = reader.boolean() if reader.peek() == der.BOOLEAN else False
+    extensions = reader.raw() if reader.peek() == der.context(0) else None
+    reader.finish()
+    return TimestampRequest(hash_name, digest, policy, nonce, wants, extensions)
+
+
+def _read_hash(algorithm: der.Reader, imprint: der.Reader) -> str:
+    """Read an AlgorithmIdentifier whose parameters are NULL or absent."""
+    oid = algorithm.oid()
+    if not algorithm.done() and algorithm.raw() != der.null():
+        raise algorithm.error("the hash algorithm has parameters")
+    algorithm.finish()
+    if oid not in HASHES:
+        raise imprint.error(f"hash algorithm {oid} is not known")
+    return HASHES[oid]
+
+
+def _read_nonce(reader: der.Reader) -> int:
+    nonce = reader.integer()
+    if nonce.bit_length() > 8 * MAX_NONCE:
+        raise reader.error(f"the nonce has more than {MAX_NONCE} bytes")
+    return nonce
+
+
+def encode_timestamp_request(request: TimestampRequest) -> bytes:
+    """Give a TimeStampReq of version 1."""
+    algorithm = der.sequence(der.oid(HASH_OIDS[request.hash_name]), der.null())
+    return der.sequence(
+        der.integer(1),
+        der.sequence(algorithm, der.octet_string(request.digest)),
+        b"" if request.policy is None else der.oid(request.policy),
+        b"" if request.nonce is None else der.integer(request.nonce),
+        der.boolean(value=True) if request.wants_certificates else b"",
+        request.extensions or b"",
+    )
+
+
+def parse_json_request(data: bytes) -> TimestampRequest:
+    """Read the JSON form, at most 1024 bytes (LIMIT_EXCEEDED, TIMESTAMP_MALFORMED).
+
+    The nonce is a JSON integer of any size. The policy is given as it stands: see `is_oid`.
+    """
+    if len(data) > MAX_JSON:
+        raise MalformedError("LIMIT_EXCEEDED", f"timestamp request: more than {MAX_JSON} bytes")
+    value = parse_json(data, what="timestamp request", max_bytes=MAX_JSON, error=CODE)
+    digest, hash_name = value.get("artifactHash"), value.get("hashAlgorithm")
+    nonce, wants = value.get("nonce"), value.get("certificates")
+    policy = value.get("tsaPolicyOID")
+    if not isinstance(digest, str) or not isinstance(hash_name, str):
+        raise MalformedError(CODE, "timestamp request: artifactHash and hashAlgorithm are texts")
+    if hash_name.lower() not in HASH_OIDS:
+        raise MalformedError(CODE, f"timestamp request: hash algorithm {hash_name[:20]!r}")
+    if isinstance(nonce, bool) or not isinstance(nonce, int | None):
+        raise MalformedError(CODE, "timestamp request: nonce is no integer")
+    if not isinstance(wants, bool | None) or not isinstance(policy, str | None):
+        raise MalformedError(CODE, "timestamp request: certificates or tsaPolicyOID")
+    try:
+        raw = b64decode(digest, validate=True)
+    except ValueError as error:
+        raise MalformedError(CODE, "timestamp request: artifactHash is not base64") from error
+    return TimestampRequest(hash_name.lower(), raw, policy or None, nonce, bool(wants))
+
+
+def is_oid(text: str) -> bool:
+    """Say whether the text is an object identifier of at most 128 components."""
+    parts = text.split(".", MAX_OID_COMPONENTS)
+    if not 2 <= len(parts) <= MAX_OID_COMPONENTS:
+        return False
+    for part in parts:
+        if not (part.isascii() and part.isdigit()) or part != str(int(part[:40])):
+            return False
+    # X.660: the first arc is 0, 1 or 2, and below 0 and 1 there are 40.
+    first, second = int(parts[0]), int(parts[1])
+    return first == 2 or (first < 2 and second < 40)

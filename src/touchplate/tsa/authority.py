@@ -1,0 +1,104 @@
+"""The timestamp authority's chain: made at first start, checked at each."""
+
+from datetime import datetime, timedelta
+from itertools import pairwise
+from secrets import randbits
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
+from touchplate.errors import SettingsError
+from touchplate.formats import certificate_builder as build
+from touchplate.formats.certificate import EXTENDED_KEY_USAGE, TIME_STAMPING, Certificate
+from touchplate.keys.signer import Signer
+
+ROOT_LIFETIME: Final = timedelta(days=3652)
+LEAF_LIFETIME: Final = timedelta(days=3287)
+BACKDATED: Final = timedelta(minutes=5)
+
+
+def create_chain(
+    root: Signer, leaf: Signer, *, organization: str, common_name: str, now: datetime
+) -> tuple[bytes, bytes]:
+    """Make the signing certificate and the root above it, in this order (DER).
+
+    Both are valid from five minutes ago, for nine and ten years.
+    """
+    start = now.replace(microsecond=0) - BACKDATED
+    root_name = build.encode_name(organization, f"{common_name}-root")
+    root_spki, leaf_spki = root.public_key.spki, leaf.public_key.spki
+    signature = build.signature_identifier(root.algorithm)
+    root_tbs = build.encode_tbs(
+        build.encode_tbs_head(
+            randbits(158) + 1,
+            signature,
+            root_name,
+            (start, start + ROOT_LIFETIME),
+            root_name,
+            root_spki,
+        ),
+        (
+            build.key_usage(build.KEY_USAGE_ISSUE),
+            build.basic_constraints(0),
+            build.subject_key_identifier(root_spki),
+        ),
+    )
+    leaf_tbs = build.encode_tbs(
+        build.encode_tbs_head(
+            randbits(158) + 1,
+            signature,
+            root_name,
+            (start, start + LEAF_LIFETIME),
+            build.encode_name(organization, common_name),
+            leaf_spki,
+        ),
+        (
+            build.key_usage(build.KEY_USAGE_SIGN),
+            build.subject_key_identifier(leaf_spki),
+            build.authority_key_identifier(build.key_identifier(root_spki)),
+            # RFC 3161 §2.3: critical, and the only purpose.
+            build.extended_key_usage(build.TIME_STAMPING, critical=True),
+        ),
+    )
+    return build.sign_tbs(leaf_tbs, signature, root), build.sign_tbs(root_tbs, signature, root)
+
+
+def check_chain(signer: Signer, chain: tuple[Certificate, ...], now: datetime) -> None:
+    """Refuse to start with a chain (signing certificate first) that verifiers would not accept.
+
+    Raises SettingsError: SETTINGS_INVALID, KEY_NOT_FOUND.
+    """
+    if len(chain) < 2:
+        raise _invalid("it needs the signing certificate and a root")
+    leaf, *authorities = chain
+    purposes = leaf.extensions.get(EXTENDED_KEY_USAGE)
+    if leaf.extended_key_usage != (TIME_STAMPING,) or purposes is None or not purposes.critical:
+        raise _invalid("time stamping is not the only purpose, and critical")
+    if leaf.basic_constraints is not None and leaf.basic_constraints.is_ca:
+        raise _invalid("the signing certificate is an authority")
+    if leaf.spki != signer.public_key.spki:
+        raise SettingsError("KEY_NOT_FOUND", "the timestamp key is not that of its certificate")
+    if not leaf.not_before <= now <= leaf.not_after:
+        raise _invalid("the signing certificate is not valid now")
+    for place, authority in enumerate(authorities, 1):
+        constraints = authority.basic_constraints
+        if constraints is None or not constraints.is_ca:
+            raise _invalid(f"certificate {place} is no authority")
+        is_root = place == len(authorities)
+        if not is_root and TIME_STAMPING not in (authority.extended_key_usage or ()):
+            raise _invalid(f"certificate {place} may not issue for time stamping")
+    _check_links(chain)
+
+
+def _check_links(chain: tuple[Certificate, ...]) -> None:
+    parsed = [x509.load_der_x509_certificate(item.der) for item in chain]
+    for place, (below, above) in enumerate(pairwise([*parsed, parsed[-1]])):
+        try:
+            below.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise _invalid(f"certificate {place} is not issued by the next one") from error
+
+
+def _invalid(reason: str) -> SettingsError:
+    return SettingsError("SETTINGS_INVALID", f"the timestamp authority's chain: {reason}")

@@ -1,0 +1,116 @@
+"""Making one timestamp: request -> checks -> TSTInfo -> signed attributes -> response."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from secrets import randbits
+
+from touchplate.errors import MalformedError, RefusedError, SettingsError
+from touchplate.formats.certificate import Certificate, parse_certificate
+from touchplate.formats.timestamp_builder import (
+    ResponseTemplate,
+    encode_response,
+    encode_signed_attributes,
+    encode_tst_info,
+    make_template,
+)
+from touchplate.formats.timestamp_request import SHA1, TimestampRequest, is_oid
+from touchplate.keys.algorithms import HASH_SIZES
+from touchplate.keys.signer import Signer
+from touchplate.tsa.authority import check_chain
+from touchplate.tsa.settings import StampSettings
+
+
+def random_serial() -> int:
+    """Give a serial number: random, positive, 160 bits as an INTEGER."""
+    return randbits(158) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stamping:
+    """What stamping needs; the server hands it in once, at start. Any thread may call it."""
+
+    signer: Signer
+    # Signing certificate first, root last.
+    chain: tuple[Certificate, ...]
+    template: ResponseTemplate
+    now: Callable[[], datetime]
+    settings: StampSettings
+    new_serial: Callable[[], int]
+
+    @classmethod
+    def load(
+        cls,
+        signer: Signer,
+        chain: Sequence[bytes],
+        now: Callable[[], datetime],
+        settings: StampSettings | None = None,
+        *,
+        new_serial: Callable[[], int] = random_serial,
+    ) -> "Stamping":
+        """Check that `chain` (DER) is that of `signer` and usable now, and prepare the template.
+
+        Raises SettingsError: SETTINGS_INVALID, KEY_NOT_FOUND.
+        """
+        settings = settings or StampSettings()
+        if not all(is_oid(oid) for oid in (settings.default_policy, *settings.accepted_policies)):
+            raise SettingsError("SETTINGS_INVALID", "a timestamp policy is no object identifier")
+        certificates = tuple(parse_certificate(item) for item in chain)
+        check_chain(signer, certificates, now())
+        above = certificates[1:] if settings.include_chain else ()
+        template = make_template(certificates[0], signer.algorithm, above)
+        return cls(signer, certificates, template, now, settings, new_serial)
+
+    def stamp(self, request: TimestampRequest) -> bytes:
+        """Give the TimeStampResp (DER) for a request.
+
+        Raises what `check_request` raises, SettingsError when the clock is outside of the
+        certificate's validity, and what the signer raises.
+        """
+        self.check_request(request)
+        # The only look at the clock: genTime and signingTime are the same second.
+        at = self.now().replace(microsecond=0)
+        if not self.chain[0].not_before <= at <= self.chain[0].not_after:
+            raise SettingsError("SETTINGS_INVALID", "the timestamp certificate is not valid now")
+        policy = request.policy or self.settings.default_policy
+        info = encode_tst_info(
+            request, self.template, policy=policy, serial=self.new_serial(), at=at
+        )
+        attributes = encode_signed_attributes(
+            info, self.template, hash_name=request.hash_name, at=at
+        )
+        return encode_response(
+            info,
+            attributes,
+            self.signer.sign(attributes),
+            self.template,
+            with_certificates=request.wants_certificates,
+        )
+
+    def check_request(self, request: TimestampRequest) -> None:
+        """Refuse what this authority does not stamp, in upstream's order and words.
+
+        Raises RefusedError ALGORITHM_REFUSED, POLICY_OID_REFUSED, SERVICE_REFUSED, and
+        MalformedError TIMESTAMP_MALFORMED.
+        """
+        if request.hash_name == SHA1:
+            raise RefusedError("ALGORITHM_REFUSED", "Weak hash algorithm in timestamp request")
+        if request.policy is not None and not is_oid(request.policy):
+            raise MalformedError(
+                "TIMESTAMP_MALFORMED", "OID should be comprised of at most 128 components"
+            )
+        if len(request.digest) != HASH_SIZES.get(request.hash_name):  # type: ignore[call-overload]  # any other name has no size
+            raise MalformedError(
+                "TIMESTAMP_MALFORMED",
+                "Message digest has incorrect length for specified algorithm",
+            )
+        if request.policy not in (None, *self.settings.accepted_policies):
+            raise RefusedError(
+                "POLICY_OID_REFUSED",
+                "unaccepted policy: requested TSA policy is not supported by the TSA",
+            )
+        if request.extensions is not None:
+            raise RefusedError(
+                "SERVICE_REFUSED",
+                "unaccepted extension: requested extensions are not supported by the TSA",
+            )
