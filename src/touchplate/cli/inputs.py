@@ -1,0 +1,107 @@
+"""What the words of a verify or sign command stand for: artifacts, bundles beside them, trust."""
+
+from argparse import ArgumentParser, Namespace
+from hashlib import file_digest
+from pathlib import Path
+
+from touchplate.cli.environment import home, read_file, unreadable
+from touchplate.errors import SettingsError
+from touchplate.formats.trusted_root import TrustedRoot, parse_trusted_root
+from touchplate.keys.algorithms import HASH_SIZES, HashName
+from touchplate.verify.artifact import Artifact
+
+MAX_TRUST_BYTES = 5 * 1024 * 1024
+SUFFIXES = (".sigstore.json", ".sigstore")
+
+
+def add_trust_arguments(parser: ArgumentParser) -> None:
+    """Add the ways to say whom to trust; the one instance of this machine is the default."""
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--instance",
+        metavar="NAME",
+        help="an instance from `touchplate trust list`, by name or URL "
+        "(default: the only one there)",
+    )
+    trust.add_argument(
+        "--trusted-root",
+        metavar="FILE",
+        help="a trusted_root.json to use as it is, instead of an instance",
+    )
+    trust.add_argument(
+        "--trust-config",
+        metavar="FILE",
+        help="a client trust config (trusted root and signing config in one file) to use as it is",
+    )
+
+
+def load_trusted_root(arguments: Namespace) -> TrustedRoot:
+    """Load the trusted root that the arguments name; files only, no network."""
+    if arguments.trusted_root is not None:
+        return parse_trusted_root(
+            read_file(arguments.trusted_root, MAX_TRUST_BYTES, "trusted root")
+        )
+    if arguments.trust_config is not None:
+        from touchplate.formats.signing_config import parse_client_trust_config
+
+        data = read_file(arguments.trust_config, MAX_TRUST_BYTES, "trust config")
+        return parse_client_trust_config(data).trusted_root
+    from touchplate.trust.store import TrustStore
+
+    store = TrustStore(home())
+    instance = store.only() if arguments.instance is None else store.get(arguments.instance)
+    return instance.trusted_root()
+
+
+def open_artifact(word: str) -> Artifact:
+    """Give the artifact that a word names: a file, or a digest when no file has that name."""
+    if is_digest(word):
+        return Artifact.from_digest(word)
+    path = Path(word)
+    try:
+        if path.is_dir():
+            raise SettingsError("FILE_UNREADABLE", f"{word} is a folder, not a file")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise unreadable(word, error, "file") from error
+
+    def hash_with(name: HashName) -> bytes:
+        try:
+            with path.open("rb") as file:
+                return file_digest(file, name).digest()
+        except OSError as error:
+            raise unreadable(word, error, "file") from error
+
+    def read() -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise unreadable(word, error, "file") from error
+
+    return Artifact.from_source(hash_with, read)
+
+
+def is_digest(word: str) -> bool:
+    """Answer whether the word is meant as ALGORITHM:HEX; a file of that name wins."""
+    return word.partition(":")[0] in HASH_SIZES and ":" in word and not Path(word).exists()
+
+
+def find_bundle(word: str) -> Path:
+    """Find the bundle beside a file, or say which names were looked for (FILE_UNREADABLE)."""
+    if is_digest(word):
+        raise SettingsError(
+            "USAGE",
+            "a digest has no bundle beside it",
+            hint="say where the bundle is with --bundle FILE",
+        )
+    looked = [Path(word + suffix) for suffix in SUFFIXES]
+    for path in looked:
+        if path.is_file():
+            return path
+    raise SettingsError(
+        "FILE_UNREADABLE",
+        f"{word} has no bundle beside it",
+        expected=" or ".join(path.name for path in looked),
+        hint="say where the bundle is with --bundle FILE",
+    )

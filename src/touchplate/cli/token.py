@@ -1,0 +1,35 @@
+"""Mint an identity token of your own instance, for an address that you vouch for.
+
+Only who can read the data folder can do this. The token is printed to standard output and nowhere
+else; whoever has it can sign as that address until it expires.
+"""
+
+import os
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from datetime import timedelta
+
+from touchplate.cli.environment import now
+from touchplate.cli.service import load_server
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add which instance, for whom and for how long."""
+    parser.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
+    parser.add_argument("--email", metavar="ADDRESS", required=True, help="whom it is for")
+    parser.add_argument(
+        "--minutes", type=_minutes, default=None, metavar="N", help="how long it is valid"
+    )
+
+
+def run(arguments: Namespace) -> int:
+    """Print one token."""
+    folder = load_server("settings").data_folder(os.environ, arguments.data)
+    options = {} if arguments.minutes is None else {"lifetime": arguments.minutes}
+    print(load_server("operator").mint(folder, arguments.email, now=now(), **options))
+    return 0
+
+
+def _minutes(text: str) -> timedelta:
+    if not (text.isascii() and text.isdigit() and len(text) < 6):
+        raise ArgumentTypeError("a number of minutes")
+    return timedelta(minutes=int(text))

@@ -1,0 +1,117 @@
+"""Choose the instances that this machine trusts.
+
+Each is pinned by the fingerprint of a root that its operator gave you; from there on its own TUF
+repository says what changed. `touchplate verify` reads what was fetched and uses no network.
+"""
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+
+from touchplate.cli.environment import home, now
+from touchplate.cli.text import printable
+from touchplate.trust.store import TrustStore
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add one parser for each action."""
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    add = actions.add_parser(
+        "add", allow_abbrev=False, help="trust an instance, and fetch its trust root"
+    )
+    add.set_defaults(act=_add)
+    add.add_argument(
+        "url", metavar="URL", help="the instance, its TUF repository, or a known name: sigstore.dev"
+    )
+    add.add_argument(
+        "--fingerprint", metavar="SHA256", help="SHA-256 of its root.json, from its operator"
+    )
+    add.add_argument("--name", metavar="NAME", help="what to call it here (default: its host)")
+    _add_http(add)
+
+    listing = actions.add_parser("list", allow_abbrev=False, help="list what is trusted")
+    listing.set_defaults(act=_list)
+    listing.add_argument("--json", action="store_true", help="print one JSON document")
+
+    refresh = actions.add_parser(
+        "refresh", allow_abbrev=False, help="fetch what has changed (all instances, or those named)"
+    )
+    refresh.set_defaults(act=_refresh)
+    refresh.add_argument("names", nargs="*", metavar="NAME", help="name or URL of an instance")
+    _add_http(refresh)
+
+    remove = actions.add_parser("remove", allow_abbrev=False, help="trust an instance no more")
+    remove.set_defaults(act=_remove)
+    remove.add_argument("names", nargs="+", metavar="NAME", help="name or URL of an instance")
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the action says."""
+    act: Callable[[Namespace, TrustStore], None] = arguments.act
+    act(arguments, TrustStore(home()))
+    return 0
+
+
+def _add_http(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--allow-http", action="store_true", help="allow http:// to other machines than this one"
+    )
+
+
+def _add(arguments: Namespace, store: TrustStore) -> None:
+    from touchplate.trust.add import add_instance
+
+    instance = add_instance(
+        store,
+        _transport(arguments),
+        arguments.url,
+        fingerprint=arguments.fingerprint,
+        at=now(),
+        name=arguments.name,
+    )
+    print(f"trusted {instance.url} as {instance.name}")
+    print(f"  root sha256:{instance.fingerprint}")
+
+
+def _list(arguments: Namespace, store: TrustStore) -> None:
+    instances = store.instances()
+    if arguments.json:
+        import json
+
+        rows = [
+            {"name": each.name, "url": each.url, "fingerprint": each.fingerprint}
+            for each in instances
+        ]
+        print(json.dumps({"instances": rows}, indent=2))
+        return
+    for each in instances:
+        print(f"{each.name}  {printable(each.url)}  sha256:{printable(each.fingerprint)}")
+
+
+def _refresh(arguments: Namespace, store: TrustStore) -> None:
+    from touchplate.trust.refresh import refresh
+
+    transport = _transport(arguments)
+    chosen = map(store.get, arguments.names) if arguments.names else store.instances()
+    for instance in chosen:
+        refresh(instance, transport, now())
+        print(f"refreshed {instance.name}")
+
+
+def _remove(arguments: Namespace, store: TrustStore) -> None:
+    from touchplate.trust.add import remove_instance
+
+    for name in arguments.names:
+        remove_instance(store, name)
+        print(f"removed {printable(name)}")
+
+
+def _transport(arguments: Namespace) -> "Retrying":
+    from touchplate.transport.http import HttpTransport, Retrying, TransportSettings
+
+    return Retrying(HttpTransport(TransportSettings(allow_http=arguments.allow_http)))
+
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from touchplate.transport.http import Retrying

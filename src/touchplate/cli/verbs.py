@@ -1,0 +1,11 @@
+"""The verbs of the command, one row each; the module is `touchplate.cli.MODULE`."""
+
+# verb: module, and what `touchplate --help` says about it.
+VERBS = {
+    "sign": ("sign", "sign files with a short-lived certificate"),
+    "verify": ("verify", "prove who signed a file, without network"),
+    "trust": ("trust", "choose the instances that this machine trusts"),
+    "serve": ("serve", "run an instance: authority, logs, timestamps, issuer, trust root"),
+    "token": ("token", "mint an identity token of your own instance"),
+    "version": ("version", "say which version this is"),
+}
