@@ -74,7 +74,7 @@ class Session:
 
     def run(self, block: Block) -> None:
         """Run one block and hold its output to what the page says."""
-        text = block.text.replace(":7878", f":{self.port}")
+        text = block.text.replace("7878", str(self.port))
         if block.language == "python":
             self._python(text)
             return
