@@ -1,58 +1,49 @@
 """The object store in a folder of a local file system: one file for each object.
 
-A write goes to a temporary file that is synced and then linked or renamed into place, so a reader
-never sees a part of an object, whatever crashes. Folders are 0700 and files 0600.
+Folders are 0700 and files 0600. A crash may leave a file whose name begins with a dot; nothing
+reads it, and it may be deleted.
 """
 
-import itertools
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
 
-from touchplate.errors import UnavailableError
+from touchplate.errors import RefusedError, SettingsError, UnavailableError
+from touchplate.storage.files import save_file, sync_folder
 from touchplate.storage.objects import check_key, differs
 
 
 class FolderObjects:
-    """The object store below `folder`, which is made if it is not there.
-
-    A crash may leave a file in `.tmp`; nothing reads it, and it may be deleted.
-    """
+    """The object store below `folder`, which is made if it is not there."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._temporary = folder / ".tmp"
-        self._counter = itertools.count()
-        self._lock = Lock()
         self._synced: set[Path] = {folder}  # folders whose way up to `folder` is durable
         with _translated(folder):
-            self._temporary.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _sync_folder(folder.parent)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            sync_folder(folder.parent)
 
     def put(self, key: str, data: bytes) -> None:
         """Create the object durably, or find the same bytes there."""
         path = self._path(key)
         with _translated(path):
-            if not path.exists():
-                self._make_parent(path)
-                with self._written(data) as temporary, suppress(FileExistsError):
-                    # Unlike a rename, a link never takes the place of another process's object.
-                    os.link(temporary, path)
-            if path.read_bytes() != data:
-                raise differs(key)
-            # Also when it was there: who made it may have died before this line.
-            self._sync(path.parent)
+            self._make_parent(path)
+            try:
+                save_file(path, data, overwrite=False, mode=0o600)
+            except RefusedError:
+                if path.read_bytes() != data:
+                    raise differs(key) from None
+                # Who made it may have died before its name was durable.
+                sync_folder(path.parent)
+            self._sync_parents(path)
 
     def replace(self, key: str, data: bytes) -> None:
         """Create the object durably, or put other bytes in its place."""
         path = self._path(key)
         with _translated(path):
             self._make_parent(path)
-            with self._written(data) as temporary:
-                temporary.rename(path)
-            self._sync(path.parent)
+            save_file(path, data, overwrite=True, mode=0o600)
+            self._sync_parents(path)
 
     def get(self, key: str) -> bytes | None:
         """Give the object's bytes, or None."""
@@ -73,44 +64,19 @@ class FolderObjects:
         for folder in reversed(missing):
             folder.mkdir(mode=0o700, exist_ok=True)
 
-    @contextmanager
-    def _written(self, data: bytes) -> Iterator[Path]:
-        """Write the data to a temporary file, durably; it is gone afterwards."""
-        with self._lock:
-            number = next(self._counter)
-        path = self._temporary / f"{os.getpid()}-{id(self)}-{number}"
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            with open(descriptor, "wb") as file:  # noqa: PTH123 - Path cannot open a descriptor
-                file.write(data)
-                file.flush()
-                os.fsync(descriptor)
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _sync(self, folder: Path) -> None:
-        """Make the folder's names durable, and once for each process the way up to it."""
-        _sync_folder(folder)
-        while folder not in self._synced:
+    def _sync_parents(self, path: Path) -> None:
+        """Make the names of the folders above `path` durable, once for each process."""
+        ours = [folder for folder in path.parents if folder.is_relative_to(self._folder)]
+        for folder in [each for each in reversed(ours) if each not in self._synced]:
+            sync_folder(folder.parent)
             self._synced.add(folder)
-            folder = folder.parent
-            _sync_folder(folder)
 
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except (OSError, SettingsError) as error:
         raise UnavailableError(
-            "STORAGE_UNAVAILABLE", f"the object store failed at {path}: {error.strerror or error}"
+            "STORAGE_UNAVAILABLE", f"the object store failed at {path}: {error}"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
