@@ -51,7 +51,7 @@ class FolderObjects:
         with _translated(path):
             try:
                 return path.read_bytes()
-            except (FileNotFoundError, NotADirectoryError):
+            except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
 
     def _path(self, key: str) -> Path:

@@ -65,11 +65,14 @@ class MemoryLog:
             self._identities.update(changes.identities)
             self._segments.update((segment.first, segment) for segment in changes.segments)
             self._tiles.update(changes.tiles)
-            sealed = changes.sealed
-            for first in [first for first in self._segments if first < sealed]:
-                del self._segments[first]
-            for level, index in [key for key in self._tiles if is_covered(*key, sealed)]:
-                del self._tiles[level, index]
+            if changes.sealed:
+                self._forget(changes.sealed)
+
+    def _forget(self, sealed: int) -> None:
+        for first in [first for first in self._segments if first < sealed]:
+            del self._segments[first]
+        for key in [key for key in self._tiles if is_covered(*key, sealed)]:
+            del self._tiles[key]
 
 
 class _Changes:
