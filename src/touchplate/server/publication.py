@@ -27,6 +27,16 @@ CT_PATH: Final = "/ct"
 TIMESTAMP_PATH: Final = "/api/v1/timestamp"
 
 
+def issuer_url(url: str) -> str:
+    """Give the URL of a deployment's own issuer."""
+    return url + ISSUER_PATH
+
+
+def ct_origin(origin: Origin) -> str:
+    """Give the name of the CT log. Without a port, which may change (see `url_follows_listen`)."""
+    return origin.host + CT_PATH
+
+
 def make_trusted_root(
     origin: Origin,
     *,
@@ -42,9 +52,7 @@ def make_trusted_root(
         tlogs=(_log(origin, origin.url, tlog_key, start),),
         certificate_authorities=(_authority(origin, origin.url, ca_chain, start),),
         ctlogs=(_log(origin, origin.url + CT_PATH, ct_key, start),),
-        timestamp_authorities=(
-            _authority(origin, origin.url + TIMESTAMP_PATH, tsa_chain, start),
-        ),
+        timestamp_authorities=(_authority(origin, origin.url + TIMESTAMP_PATH, tsa_chain, start),),
     )
 
 
@@ -58,7 +66,7 @@ def make_signing_config(origin: Origin, created_at: datetime) -> SigningConfig:
 
     return SigningConfig(
         ca_urls=(service(origin.url),),
-        oidc_urls=(service(origin.url + ISSUER_PATH),),
+        oidc_urls=(service(issuer_url(origin.url)),),
         rekor_tlog_urls=(service(origin.url, 2), service(origin.url, 1)),
         rekor_tlog_config=Selector("ANY"),
         tsa_urls=(service(origin.url + TIMESTAMP_PATH),),

@@ -76,9 +76,7 @@ class MemoryVault:
         self._chains[name] = pem
 
 
-def open_chain(
-    vault: Vault, name: str, make: Callable[[], tuple[bytes, ...]]
-) -> tuple[bytes, ...]:
+def open_chain(vault: Vault, name: str, make: Callable[[], tuple[bytes, ...]]) -> tuple[bytes, ...]:
     """Give the chain `name` (DER, leaf first), made and saved if this is the first start."""
     pem = vault.find_chain(name)
     if pem is None:

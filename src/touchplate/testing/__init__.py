@@ -2,3 +2,8 @@
 
 `World` has the real roles over memory storage, with a clock that the test moves, and no sockets.
 """
+
+from touchplate.testing.in_process import InProcessTransport
+from touchplate.testing.world import Clock, World
+
+__all__ = ["Clock", "InProcessTransport", "World"]

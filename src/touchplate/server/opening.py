@@ -1,0 +1,69 @@
+"""From a data folder to a deployment: the first start, a start after a crash, and each later one.
+
+The order makes every interruption harmless: the URL is remembered first, because the logs are named
+after it; each key and chain is made once and never replaced; the trust root is published last; then
+the instance is marked complete, and from there on nothing missing is made anew.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from touchplate.errors import SettingsError
+from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.data import DataFolder, Instance
+from touchplate.server.settings import Origin, listen_origin, parse_origin
+from touchplate.storage.folder import FolderObjects
+from touchplate.storage.sqlite import SQLiteLog
+
+
+def choose_origin(
+    instance: Instance | None, given: Origin | None, listening: tuple[str, int]
+) -> tuple[Origin, bool]:
+    """Say under which URL the service is, and whether that follows where it listens.
+
+    The operator's word wins, then what the folder remembers, then where the server listens. The
+    host name never changes: it is the name of the logs, which every bundle made here names.
+    """
+    if given is not None:
+        origin, follows = given, False
+    elif instance is not None and not instance.url_follows_listen:
+        origin, follows = parse_origin(instance.url), False
+    else:
+        origin, follows = listen_origin(*listening), True
+    if instance is not None:
+        before = parse_origin(instance.url)
+        if before.host != origin.host:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                f"the logs in this folder are named {before.host!r}, and so are all bundles "
+                f"that were made with them; they cannot be served as {origin.host!r}",
+                hint=f"keep the host name (--url {before.url}), or start a new instance in "
+                "another folder",
+            )
+    return origin, follows
+
+
+def open_deployment(
+    folder: DataFolder, origin: Origin, *, follows: bool, ca_key: str, now: Callable[[], datetime]
+) -> Deployment:
+    """Build the deployment of a folder that this process holds; completes a first start."""
+    instance = folder.instance
+    if instance is None:
+        # Whole seconds: it is the start of validity in the trusted root.
+        created_at = now().replace(microsecond=0)
+        instance = Instance(origin.url, follows, created_at, ca_key)
+        folder.remember(instance)
+    elif (instance.url, instance.url_follows_listen) != (origin.url, follows):
+        instance = replace(instance, url=origin.url, url_follows_listen=follows)
+        folder.remember(instance)
+    stores = Stores(
+        objects=FolderObjects(folder.path / "objects"),
+        database=lambda name: SQLiteLog(folder.path / f"{name}.db"),
+    )
+    deployment = build(
+        folder, stores, origin, created_at=instance.created_at, ca_key=instance.ca_key, now=now
+    )
+    if not instance.complete:
+        folder.remember(replace(instance, complete=True))
+    return deployment

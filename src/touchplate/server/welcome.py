@@ -1,0 +1,37 @@
+"""What a server says when it starts: where it is, and what to do next."""
+
+import shlex
+from pathlib import Path
+
+from touchplate.server.build import Deployment
+
+EXAMPLE_EMAIL = "you@example.org"
+
+
+def welcome(deployment: Deployment, data: Path, *, first: bool) -> list[str]:
+    """Give the lines for the operator; the first one is `touchplate serves at URL`.
+
+    After a first start the lines say how to sign and to verify; each is a command that works.
+    """
+    url = deployment.origin.url
+    lines = [
+        f"touchplate serves at {url}",
+        f"data folder: {data}",
+        f"fingerprint of the trust root: sha256:{deployment.repository.fingerprint}",
+    ]
+    if not deployment.origin.protects:
+        lines.append("warning: http:// to another machine can be read and changed on the way")
+    if not first:
+        return lines
+    folder = shlex.quote(str(data))
+    return [
+        *lines,
+        "",
+        "Next, trust it on each machine that signs or verifies:",
+        f"  touchplate trust add {url} --fingerprint {deployment.repository.fingerprint}",
+        "mint an identity token and sign a file:",
+        f"  touchplate token --data {folder} --email {EXAMPLE_EMAIL} > token",
+        f'  touchplate sign FILE --instance {url} --identity-token "$(cat token)"',
+        "and verify it anywhere, without network:",
+        f"  touchplate verify FILE --identity {EXAMPLE_EMAIL} --issuer {url}/oidc",
+    ]

@@ -1,0 +1,202 @@
+"""`World`: CA, both logs, timestamp authority, issuer and TUF repository, in memory, at any time.
+
+    with World() as world:
+        bundle = world.sign(b"artifact")
+        world.clock.advance(timedelta(days=400))
+        verify(bundle, Artifact.from_bytes(b"artifact"), policy, world.trusted_root)
+        world.check()
+
+It is what `touchplate serve` runs, from the same `server.build`, over memory storage.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Final, Self
+
+from touchplate.errors import VerificationError
+from touchplate.formats import ct
+from touchplate.formats.bundle import Bundle
+from touchplate.formats.checkpoint import open_checkpoint
+from touchplate.formats.signing_config import SigningConfig
+from touchplate.formats.trusted_root import TrustedRoot
+from touchplate.keys.public import check_signature
+from touchplate.merkle.proof import check_consistency
+from touchplate.merkle.tree import RootHash
+from touchplate.server.app import App
+from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.publication import ct_origin
+from touchplate.server.settings import parse_origin
+from touchplate.server.vault import MemoryVault
+from touchplate.sign import Signer, connect
+from touchplate.storage.memory import MemoryLog
+from touchplate.storage.objects import MemoryObjects
+from touchplate.testing.in_process import InProcessTransport
+from touchplate.tilelog.log import TileLog
+from touchplate.verify import Artifact
+
+URL: Final = "https://touchplate.test"
+EMAIL: Final = "maker@example.com"
+START: Final = datetime(2030, 1, 1, tzinfo=UTC)
+THREADS: Final = 4
+
+
+class Clock:
+    """A clock that stands still until it is moved. Call it for the time."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        """Tell the time."""
+        return self.now
+
+    def advance(self, by: timedelta) -> None:
+        """Move forward, or back with a negative duration."""
+        self.now += by
+
+
+class World:
+    """A deployment at `url` that begins at `now`. Close it, or use it with `with`."""
+
+    def __init__(
+        self, now: datetime = START, *, url: str = URL, ca_key: str = "ecdsa-p256"
+    ) -> None:
+        self.clock = Clock(now)
+        self._created_at = now
+        self._origin = parse_origin(url)
+        self._ca_key = ca_key
+        self._vault = MemoryVault()
+        self._objects = MemoryObjects()
+        self._databases: dict[str, MemoryLog] = {}
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="world")
+        # Size and root of each log when it was checked last.
+        self._seen: dict[str, tuple[int, RootHash]] = {}
+        self.deployment = self._build()
+        self.app = self._make_app()
+        self.transport = InProcessTransport({self.url: self.app})
+
+    @property
+    def url(self) -> str:
+        """The deployment's base URL."""
+        return self._origin.url
+
+    @property
+    def issuer(self) -> str:
+        """The URL of its own issuer, which certificates name."""
+        return self.deployment.issuer.url
+
+    @property
+    def trusted_root(self) -> TrustedRoot:
+        """What verifiers must trust."""
+        return self.deployment.trusted_root
+
+    @property
+    def signing_config(self) -> SigningConfig:
+        """The services to sign with."""
+        return self.deployment.signing_config
+
+    def token(self, email: str = EMAIL, lifetime: timedelta = timedelta(minutes=10)) -> str:
+        """Mint an identity token of its own issuer."""
+        return self.deployment.issuer.mint(email, self.clock(), lifetime)
+
+    def signer(self, email: str = EMAIL, *, tlog_version: int | None = None) -> Signer:
+        """Give a signer with a token for `email`; `tlog_version` chooses the log's API."""
+        services = connect(
+            self.signing_config,
+            self.trusted_root,
+            self.transport,
+            self.clock(),
+            tlog_version=tlog_version,
+        )
+        return Signer(services, self.token(email), self.clock)
+
+    def sign(
+        self, artifact: bytes, email: str = EMAIL, *, tlog_version: int | None = None
+    ) -> Bundle:
+        """Sign an artifact as `email` through the whole flow."""
+        signer = self.signer(email, tlog_version=tlog_version)
+        return signer.sign(Artifact.from_bytes(artifact)).bundle
+
+    def sign_statement(
+        self, payload: bytes, email: str = EMAIL, *, tlog_version: int | None = None
+    ) -> Bundle:
+        """Sign an in-toto statement as `email` in a DSSE envelope."""
+        return self.signer(email, tlog_version=tlog_version).sign_statement(payload).bundle
+
+    def restart(self) -> None:
+        """End the deployment and start it again over the same keys and storage."""
+        self.deployment.close()
+        self.transport.close()
+        self.deployment = self._build()
+        self.app = self._make_app()
+        self.transport = InProcessTransport({self.url: self.app})
+
+    def check(self) -> None:
+        """Prove both logs from their entries and tiles, and that neither went back since last time.
+
+        Raises VerificationError TLOG_INVALID, or what is wrong with a checkpoint.
+        """
+        self._check("tlog", self.deployment.tlog, self._open_tlog)
+        self._check("ct", self.deployment.ct, self._open_ct)
+
+    def close(self) -> None:
+        """End everything; nothing of it remains."""
+        self.transport.close()
+        self.deployment.close()
+        self._executor.shutdown()
+
+    def __enter__(self) -> Self:
+        """Give the world."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _build(self) -> Deployment:
+        stores = Stores(
+            objects=self._objects,
+            database=lambda name: self._databases.setdefault(name, MemoryLog()),
+        )
+        return build(
+            self._vault,
+            stores,
+            self._origin,
+            created_at=self._created_at,
+            ca_key=self._ca_key,
+            now=self.clock,
+        )
+
+    def _make_app(self) -> App:
+        return App(self.deployment.routes, self._executor, self.deployment.health.metrics.observe)
+
+    def _check(self, name: str, log: TileLog, read: Callable[[str], tuple[int, RootHash]]) -> None:
+        stated = log.check()
+        size, root = read(stated.envelope)
+        if (size, root) != (stated.size, stated.root):
+            raise VerificationError(
+                "TLOG_INVALID", f"{name}: the signed checkpoint is not that of the tree"
+            )
+        old_size, old_root = self._seen.get(name, (0, root))
+        if old_size:
+            check_consistency(old_size, size, log.consistency(old_size, size), old_root, root)
+        self._seen[name] = (size, root)
+
+    def _open_tlog(self, envelope: str) -> tuple[int, RootHash]:
+        verifier = self.trusted_root.tlogs[0].note_verifier(v1=False)
+        checkpoint = open_checkpoint(envelope, verifier, v1=False)
+        return checkpoint.size, checkpoint.root
+
+    def _open_ct(self, envelope: str) -> tuple[int, RootHash]:
+        known = self.trusted_root.ctlogs[0]
+        head = ct.parse_checkpoint(envelope, ct_origin(self._origin), known.log_id)
+        signature = ct.parse_digitally_signed(head.signature)
+        check_signature(known.key, signature, head.signed_input(), known.algorithm)
+        return head.size, RootHash(head.root)
