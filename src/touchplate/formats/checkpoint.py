@@ -4,12 +4,12 @@
 `parse_checkpoint` reads one that nothing vouches for.
 """
 
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import base64_text, parse_base64
 from touchplate.formats.note import Note, NoteVerifier, parse_note
 from touchplate.merkle.tree import RootHash
 
@@ -69,7 +69,7 @@ def parse_checkpoint(note: Note) -> Checkpoint:
 
 def encode_checkpoint(origin: str, size: int, root: bytes, extensions: Iterable[str] = ()) -> str:
     """Give the text to be signed, with its final newline."""
-    lines = (origin, str(size), b2a_base64(root, newline=False).decode(), *extensions)
+    lines = (origin, str(size), base64_text(root), *extensions)
     if len(root) != _ROOT_BYTES or size < 0 or not all(lines) or "\n" in "".join(lines):
         raise AssertionError(f"no checkpoint of {origin!r} has size {size}")
     return "\n".join((*lines, ""))
@@ -86,7 +86,7 @@ def _parse_size(text: str) -> int:
 
 def _parse_root(text: str) -> RootHash:
     try:
-        root = a2b_base64(text, strict_mode=True)
+        root = parse_base64(text)
     except ValueError as error:
         raise _malformed("the root hash is not base64") from error
     if len(root) != _ROOT_BYTES:

@@ -5,13 +5,13 @@ UTF-8, NaN). `Fields` reads one object by the rules of protobuf JSON and names t
 errors. Canonical output is in `jcs`.
 """
 
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from json import JSONDecoder
 from typing import Any, Final, NoReturn
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import parse_any_base64
 
 MAX_DEPTH: Final = 64
 MAX_INT64: Final = 2**63 - 1
@@ -209,12 +209,9 @@ class Fields:
         if value.__class__ is not str:
             raise self.wrong(name, "a string of base64")
         try:
-            return a2b_base64(value, strict_mode=True)
-        except ValueError:
-            decoded = _lenient_base64(value)
-            if decoded is None:
-                raise self.wrong(name, "base64") from None
-            return decoded
+            return parse_any_base64(value)
+        except ValueError as problem:
+            raise self.wrong(name, "base64") from problem
 
     def int64(self, name: str, default: int = 0) -> int:
         """Give an integer of 64 bits with sign; a decimal string or a JSON integer."""
@@ -303,12 +300,9 @@ class Fields:
             if item.__class__ is not str:
                 raise self.wrong(name, "an array of base64 strings")
             try:
-                found.append(a2b_base64(item, strict_mode=True))
-            except ValueError:
-                decoded = _lenient_base64(item)
-                if decoded is None:
-                    raise self.wrong(f"{name}[{i}]", "base64") from None
-                found.append(decoded)
+                found.append(parse_any_base64(item))
+            except ValueError as problem:
+                raise self.wrong(f"{name}[{i}]", "base64") from problem
         return tuple(found)
 
     def _array(self, name: str) -> list[Any]:
@@ -319,17 +313,6 @@ class Fields:
             raise self.wrong(name, "an array")
         items: list[Any] = value
         return items
-
-
-def _lenient_base64(text: str) -> bytes | None:
-    """Read base64 in the forms that protobuf JSON also allows; None if it is none of them."""
-    if not text.isascii() or (text.endswith("=") and len(text) % 4):
-        return None
-    standard = text.replace("-", "+").replace("_", "/")
-    try:
-        return a2b_base64(standard + "=" * (-len(standard) % 4), strict_mode=True)
-    except ValueError:
-        return None
 
 
 def parse_int64(text: str) -> int | None:
@@ -386,11 +369,6 @@ def format_timestamp(time: datetime) -> str:
     if utc.microsecond:
         return f"{text}.{utc.microsecond // 1000:03}Z"
     return text + "Z"
-
-
-def base64_text(data: bytes) -> str:
-    """Give bytes as protobuf JSON writes them: standard base64, padded."""
-    return b2a_base64(data, newline=False).decode()
 
 
 def time_range_json(start: datetime, end: datetime | None) -> JsonObject:

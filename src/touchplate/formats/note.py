@@ -4,13 +4,13 @@
 `checkpoint`. Cosignatures (types 0x04, 0x06) are lines like any other here.
 """
 
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError, VerificationError
+from touchplate.formats.base64text import base64_text, parse_base64
 from touchplate.keys.algorithms import Algorithm, by_name
 from touchplate.keys.public import PublicKey, check_signature, load_public_key
 from touchplate.keys.signer import Signer
@@ -87,7 +87,7 @@ def _parse_line(line: str) -> NoteSignature:
     if not line.startswith(_DASH) or not is_note_name(name):
         raise _malformed(f"not a signature line: {line[:80]!r}")
     try:
-        octets = a2b_base64(encoded, strict_mode=True)
+        octets = parse_base64(encoded)
     except ValueError as error:
         raise _malformed(f"the signature by {name} is not base64") from error
     if len(octets) < _MIN_SIGNATURE_BYTES:
@@ -109,8 +109,8 @@ def encode_note(text: str, signatures: Iterable[NoteSignature]) -> str:
 
 def encode_signature(line: NoteSignature) -> str:
     """Give one signature line with its newline."""
-    octets = b2a_base64(line.key_hint + line.signature, newline=False)
-    return f"{_DASH}{line.name} {octets.decode()}\n"
+    octets = base64_text(line.key_hint + line.signature)
+    return f"{_DASH}{line.name} {octets}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _typed(key: PublicKey) -> bytes:
 
 def encode_vkey(name: str, key: PublicKey) -> str:
     """Give the verifier key: `name+hint+base64(type || key)`."""
-    encoded = b2a_base64(_typed(key), newline=False).decode()
+    encoded = base64_text(_typed(key))
     return f"{name}+{note_key_id(name, key)[:KEY_HINT_BYTES].hex()}+{encoded}"
 
 
@@ -233,7 +233,7 @@ def parse_vkey(text: str) -> NoteVerifier:
         raise _malformed(f"not a verifier key: {text[:80]!r}")
     name, hint, encoded = parts
     try:
-        octets = a2b_base64(encoded, strict_mode=True)
+        octets = parse_base64(encoded)
     except ValueError as error:
         raise _malformed("the verifier key is not base64") from error
     kind, rest = octets[:1], octets[1:]

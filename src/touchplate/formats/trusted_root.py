@@ -12,11 +12,11 @@ from json import dumps
 from typing import Final
 
 from touchplate.errors import MalformedError, TouchplateError, VerificationError
+from touchplate.formats.base64text import base64_text
 from touchplate.formats.certificate import Certificate, parse_certificate
 from touchplate.formats.jsontext import (
     Fields,
     JsonObject,
-    base64_text,
     parse_json,
     time_range_json,
 )
