@@ -78,8 +78,8 @@ def test_staging_log() -> None:
     key = load_public_key(b64decode(spki))
     name = "log2025-alpha1.rekor.sigstage.dev"
     envelope = (
-        f"{name}\n736\nrs1YPY0ydAV0lxgfrq5pE4oRpUJwo3syeps5+eGUTDI=\n\n— {name} 8w1amdbj1mjNN674dHAk"
-        "D92+QZoEgBC7o0mXYSTRluDjQrOPjrps3zQB9ut+ShLepyZPsWBDi5IB3yXyjgjQT6OG9A8=\n"
+        f"{name}\n736\nrs1YPY0ydAV0lxgfrq5pE4oRpUJwo3syeps5+eGUTDI=\n\n— {name} 8w1amdbj1mjNN674"
+        "dHAkD92+QZoEgBC7o0mXYSTRluDjQrOPjrps3zQB9ut+ShLepyZPsWBDi5IB3yXyjgjQT6OG9A8=\n"
     )
     assert open_checkpoint(envelope, note_verifier(name, key), v1=False).size == 736
 
