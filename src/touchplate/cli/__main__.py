@@ -17,7 +17,6 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     try:
         status = _run(words)
-        sys.stdout.flush()
     except KeyboardInterrupt:
         print("touchplate: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -29,6 +28,10 @@ def main(arguments: list[str] | None = None) -> int:
         from touchplate.cli.failure import report
 
         return report(error)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        return _lost()
     return status
 
 

@@ -25,6 +25,29 @@ STATUSES: dict[type[TouchplateError], int] = {
 }
 CRASHED = 70
 
+# What to do, by code, where the error itself has nothing better to say.
+ADVICE: dict[str, str] = {
+    "BUNDLE_MALFORMED": "get the bundle again from where it was published",
+    "BUNDLE_VERSION": "the bundle is newer than this touchplate, or no bundle at all",
+    "CERT_CHAIN": "is this the instance that the signer used? see touchplate trust list",
+    "CHECKPOINT_KEYHINT": "refresh the trust root: touchplate trust refresh",
+    "DIGEST_MISMATCH": "do not use the file: get it again, with its bundle, from its publisher",
+    "EXTENSION_MISMATCH": "do not use the file unless you expected the value found",
+    "FILE_UNREADABLE": "look at the name and the permissions of the file",
+    "IDENTITY_MISMATCH": "do not use the file unless you expected the identity found",
+    "ISSUER_MISMATCH": "do not use the file unless you trust the issuer found to know the signer",
+    "LOG_UNKNOWN": "is this the instance that the signer used? see touchplate trust list",
+    "NO_VERIFIED_TIME": "ask the signer for a bundle with a timestamp",
+    "PREDICATE_MISMATCH": "this is a statement of another kind than you asked for",
+    "SCT_INVALID": "is this the instance that the signer used? see touchplate trust list",
+    "SERVICE_UNAVAILABLE": "try again later, or ask the operator of the instance",
+    "SUBJECT_MISMATCH": "the statement is about other files: get the file again from its publisher",
+    "TIMESTAMP_INVALID": "ask the signer to sign again",
+    "TOKEN_REFUSED": "get a new identity token for this instance",
+    "TRUST_ROOT_INVALID": "get the trusted root again: touchplate trust refresh",
+}
+DO_NOT_USE = "do not use the file: nothing shows that it is from whom you expect"
+
 
 def status_of(error: TouchplateError) -> int:
     """Give the exit status of the error's branch."""
@@ -40,8 +63,15 @@ def lines_of(error: TouchplateError) -> Iterator[str]:
         yield f"  found:    {printable(error.found)}"
     if isinstance(error, UnavailableError) and error.retry_after is not None:
         yield f"  again in: {error.retry_after.total_seconds():.0f} s"
+    if advice := advice_of(error):
+        yield f"  do:       {printable(advice)}"
+
+
+def advice_of(error: TouchplateError) -> str | None:
+    """Say what to do: as the error has it, else by its code; what is not proven is not for use."""
     if error.hint is not None:
-        yield f"  do:       {printable(error.hint)}"
+        return error.hint
+    return ADVICE.get(error.code, DO_NOT_USE if isinstance(error, VerificationError) else None)
 
 
 def report(error: Exception) -> int:

@@ -3,10 +3,19 @@
 import argparse
 from typing import Any
 
+WIDTH = 98
+
+
+class Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help of one width: to measure the terminal argparse loads modules, at every `add_argument`."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=WIDTH)
+
 
 class Parser(argparse.ArgumentParser):
     """A parser whose options mean one thing: `--id` is not `--identity`."""
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401  passed through to argparse
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
-        super().__init__(allow_abbrev=False, **options)
+        options.setdefault("formatter_class", Formatter)
+        super().__init__(**(options | {"allow_abbrev": False}))

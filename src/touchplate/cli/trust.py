@@ -16,9 +16,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add one parser for each action."""
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
-    add = actions.add_parser(
-        "add", allow_abbrev=False, help="trust an instance, and fetch its trust root"
-    )
+    add = actions.add_parser("add", help="trust an instance, and fetch its trust root")
     add.set_defaults(act=_add)
     add.add_argument(
         "url", metavar="URL", help="the instance, its TUF repository, or a known name: sigstore.dev"
@@ -29,18 +27,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     add.add_argument("--name", metavar="NAME", help="what to call it here (default: its host)")
     _add_http(add)
 
-    listing = actions.add_parser("list", allow_abbrev=False, help="list what is trusted")
+    listing = actions.add_parser("list", help="list what is trusted")
     listing.set_defaults(act=_list)
     listing.add_argument("--json", action="store_true", help="print one JSON document")
 
     refresh = actions.add_parser(
-        "refresh", allow_abbrev=False, help="fetch what has changed (all instances, or those named)"
+        "refresh", help="fetch what has changed (all instances, or those named)"
     )
     refresh.set_defaults(act=_refresh)
     refresh.add_argument("names", nargs="*", metavar="NAME", help="name or URL of an instance")
     _add_http(refresh)
 
-    remove = actions.add_parser("remove", allow_abbrev=False, help="trust an instance no more")
+    remove = actions.add_parser("remove", help="trust an instance no more")
     remove.set_defaults(act=_remove)
     remove.add_argument("names", nargs="+", metavar="NAME", help="name or URL of an instance")
 

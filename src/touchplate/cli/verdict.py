@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from touchplate.cli.failure import lines_of, meaning_of
+from touchplate.cli.failure import advice_of, lines_of, meaning_of
 from touchplate.cli.text import paint, printable
 from touchplate.errors import TouchplateError
 from touchplate.verify.steps import Step
@@ -150,5 +150,5 @@ def _error(error: TouchplateError) -> dict[str, Any]:
         "message": error.message,
         "expected": error.expected,
         "found": error.found,
-        "hint": error.hint,
+        "hint": advice_of(error),
     }
