@@ -28,8 +28,11 @@ ALLOWED: Final = frozenset(
     }
 )
 
-# One signer logs many files with one certificate: the keys of the last ones are kept.
+# One signer logs many files with one certificate: the keys of the last ones are kept. A larger
+# certificate than this would not fit into a leaf; what is kept is bounded with it.
 MAX_KEPT_KEYS: Final = 1024
+MAX_VERIFIER_BYTES: Final = 48 * 1024
+MAX_PEM_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,21 @@ class Admitted:
 def load_verifier(der: bytes, *, is_certificate: bool) -> PublicKey:
     """Load the key of a DER certificate or a DER SubjectPublicKeyInfo; nothing may follow it.
 
-    Raises REQUEST_MALFORMED, or KEY_UNREADABLE for a kind of key that is not supported.
+    Raises REQUEST_MALFORMED, LIMIT_EXCEEDED above 48 KiB, or KEY_UNREADABLE for a kind of key that
+    is not supported.
     """
+    _limit(der, MAX_VERIFIER_BYTES)
     return load_public_key(_spki(der) if is_certificate else der)
+
+
+def _limit(data: bytes, maximum: int) -> None:
+    if len(data) > maximum:
+        raise MalformedError(
+            "LIMIT_EXCEEDED",
+            "the certificate or public key is too large",
+            expected=f"at most {maximum} bytes",
+            found=f"{len(data)} bytes",
+        )
 
 
 def _spki(der: bytes) -> bytes:
@@ -94,8 +109,10 @@ def refuse(found: str, allowed: frozenset[str]) -> RefusedError:
 def load_verifier_pem(text: bytes) -> tuple[PublicKey, bytes]:
     """Load the key of a PEM public key, or of a certificate with its chain after it, leaf first.
 
-    Gives the key and the canonical PEM of all blocks. Raises REQUEST_MALFORMED or KEY_UNREADABLE.
+    Gives the key and the canonical PEM of all blocks. Raises REQUEST_MALFORMED, LIMIT_EXCEEDED
+    above 64 KiB, or KEY_UNREADABLE.
     """
+    _limit(text, MAX_PEM_BYTES)
     blocks = parse_pem(text, error="REQUEST_MALFORMED")
     labels = {label for label, _ in blocks}
     if labels == {"CERTIFICATE"}:

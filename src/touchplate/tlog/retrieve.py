@@ -24,7 +24,9 @@ def retrieve(log: TransparencyLog, body: bytes) -> Response:
         total = 0
         for name in _NAMES:
             value = fields.value(name)
-            count = len(value) if isinstance(value, list) else 0
+            if not isinstance(value, list | None):
+                raise fields.wrong(name, "an array")
+            count = len(value or ())
             if count > MAX_QUERIES:
                 text = f"{name} in body should have at most {MAX_QUERIES} items"
                 raise FaultError(422, text, v1.TOO_MANY_ITEMS)
