@@ -24,7 +24,11 @@ from touchplate.transport.asgi import Handler, Request, Response, Route
 
 async def echo(request: Request) -> Response:
     """Answer what was asked."""
-    value = {"params": dict(request.params), "query": request.query, "body": request.body.decode()}
+    value = {
+        "params": dict(request.params),
+        "query": request.query,
+        "body": request.body.decode("latin-1"),
+    }
     return Response(200, json.dumps(value).encode())
 
 

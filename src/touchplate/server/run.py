@@ -10,10 +10,11 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import uvicorn
@@ -58,21 +59,19 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
             threads = settings.threads or max(4, 2 * (os.cpu_count() or 1))
             with ThreadPoolExecutor(threads, thread_name_prefix="work") as executor:
                 app = App(deployment.routes, executor, deployment.health.metrics.observe)
-                for line in welcome(deployment, settings.data, first=first):
-                    say(line)
-                uvloop.run(_run(app, deployment, listener, settings, executor))
+
+                def greet() -> None:
+                    for line in welcome(deployment, settings.data, first=first):
+                        say(line)
+
+                server = _Server(_config(app, settings))
+                uvloop.run(_run(server, listener, greet, partial(_renew, deployment, executor)))
         finally:
             deployment.close()
 
 
-async def _run(
-    app: App,
-    deployment: Deployment,
-    listener: socket.socket,
-    settings: ServeSettings,
-    executor: ThreadPoolExecutor,
-) -> None:
-    config = uvicorn.Config(
+def _config(app: App, settings: ServeSettings) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http="httptools",
         ws="none",
@@ -85,11 +84,20 @@ async def _run(
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
     )
-    server = _Server(config)
+
+
+async def _run(
+    server: "_Server",
+    listener: socket.socket,
+    greet: Callable[[], None],
+    renew: Callable[[], Coroutine[None, None, None]],
+) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, server.stop)
-    renewal = asyncio.create_task(_renew(deployment, executor))
+    # Only now: whoever reads that the server runs may tell it to end.
+    greet()
+    renewal = asyncio.create_task(renew())
     try:
         await server.serve(sockets=[listener])
     finally:
