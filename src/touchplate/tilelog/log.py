@@ -12,7 +12,7 @@ from datetime import timedelta
 from threading import Condition, Thread
 from typing import Any, Final, TypeVar
 
-from touchplate.errors import TouchplateError, UnavailableError
+from touchplate.errors import RefusedError, TouchplateError, UnavailableError
 from touchplate.merkle.tile import TILE_WIDTH
 from touchplate.merkle.tree import EMPTY_ROOT, RootHash
 from touchplate.storage.database import LogDatabase, LogState
@@ -142,6 +142,8 @@ class TileLog:
 
     def root_at(self, size: int) -> RootHash:
         """Give the root that the tree had at an earlier size. Raises RefusedError NOT_FOUND."""
+        if not 0 <= size <= self._tiles.state().size:
+            raise RefusedError("NOT_FOUND", f"the log never had {size} entries")
         return self._tiles.root_at(size)
 
     def check_extends(self, size: int, root: bytes) -> None:
