@@ -163,15 +163,15 @@ def recompute(demo: Demo, path: Path, before: tuple[int, bytes]) -> None:
 
     stored = demo.read_tile(0, index // 256, tile_width(0, index // 256, size))
     hold(stored[index % 256 * 32 :][:32] == leaf, "the tile holds another leaf")
-    print(f"Leaf {index} in the tiles is the hash of this entry:   {leaf.hex()}")
+    print(f"Leaf {index} of the tiles is the hash of this entry:  {leaf.hex()}")
     hold(tree_root(size, demo.read_tile) == root, "the tiles have another root")
-    print(f"The root of the tiles is the checkpoint's:        {root.hex()}")
+    print(f"The root of the tiles is the checkpoint's:       {root.hex()}")
     proof = inclusion_proof(index, size, demo.read_tile)
     check_inclusion(index, size, leaf, proof, root)
-    print(f"A proof of {len(proof)} hashes, made from the tiles, leads from leaf to root.")
+    print(f"An inclusion proof of {len(proof)} hashes, made from tiles, leads from leaf to root.")
     older = consistency_proof(before[0], size, demo.read_tile)
     check_consistency(before[0], size, older, before[1], root)
-    print(f"A proof of {len(older)} hashes shows that the tree of {before[0]} begins this one.")
+    print(f"A consistency proof, too: this tree begins with the one of {before[0]} entries.")
 
 
 def hold(condition: bool, otherwise: str) -> None:  # noqa: FBT001  a claim, not an option
@@ -204,7 +204,8 @@ def main() -> None:
 
             step("Verify, with every step and its evidence.")
             who = ("--identity", EMAIL, "--issuer", f"{demo.url}/oidc")
-            demo.run("touchplate", "verify", *files, *who, "--explain")
+            demo.run("touchplate", "verify", files[0], *who, "--explain")
+            demo.run("touchplate", "verify", files[1], *who)
 
             step("Change one byte: refused, and why.")
             changed = change_one_byte(wheel)
