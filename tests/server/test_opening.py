@@ -54,6 +54,7 @@ def crashing(function: object, steps: list[int]) -> object:
     return run
 
 
+@pytest.mark.slow
 def test_crash_at_every_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever the first start ends, the next one completes the same instance."""
     done = False
