@@ -1,0 +1,70 @@
+"""Many bundles in one process: against the bare cryptography, and against sigstore-python.
+
+The floor is what no verifier can leave out: load the signing certificate and its key, and do the
+same signature verifications, in a bare loop over `cryptography`. The signatures are not listed by
+hand: every one that our verifier checks is recorded once, by key, bytes and hash, and replayed.
+Rounds of the three alternate on the same bundles; the first three columns and their ratios are CPU
+time, which other programs on the machine disturb least. Two threads are compared with one by wall
+clock, so that column means something only on two idle cores.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from bench import corpus
+
+_ROUNDS = 7
+
+
+def medians(
+    works: Mapping[str, Callable[[], None]], clock: Callable[[], float]
+) -> dict[str, float]:
+    """Give the median seconds of one round of each work, rounds alternating, no garbage collection."""
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(_ROUNDS + 1):
+        for name, work in works.items():
+            gc.collect()
+            gc.disable()
+            begun = clock()
+            work()
+            if turn:
+                taken[name].append(clock() - begun)
+            gc.enable()
+    return {name: statistics.median(rounds) for name, rounds in taken.items()}
+
+
+def main() -> None:
+    """Print microseconds for each bundle and the ratios, for each set of bundles."""
+    print(f"verify in process, medians of {_ROUNDS} rounds, CPU microseconds for each bundle")
+    print(f"{'bundles':38}{'floor':>7}{'ours':>7}{'peer':>7}", end="")
+    print(f"{'ours/floor':>12}{'peer/ours':>11}{'2 threads':>11}")
+    for batch in corpus.batches():
+        count = len(batch.cases)
+        cpu = medians(
+            {"floor": batch.replay_floor, "ours": batch.verify_ours, "peer": batch.verify_peer},
+            time.process_time,
+        )
+        first, second = batch.halves()
+        with ThreadPoolExecutor(2) as pool:
+
+            def both() -> None:
+                futures = [pool.submit(half.verify_ours) for half in (first, second)]  # noqa: B023
+                for future in futures:
+                    future.result()
+
+            wall = medians({"one": batch.verify_ours, "two": both}, time.perf_counter)
+        print(f"{f'{batch.name} ({count})':38}", end="")
+        for name in ("floor", "ours", "peer"):
+            print(f"{cpu[name] / count * 1e6:7.0f}", end="")
+        print(
+            f"{cpu['ours'] / cpu['floor']:12.2f}{cpu['peer'] / cpu['ours']:11.2f}"
+            f"{wall['one'] / wall['two']:11.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
