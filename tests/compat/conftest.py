@@ -1,0 +1,82 @@
+"""A real instance in its own process, and the other clients that are driven against it."""
+
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+EMAIL = "dev@example.com"
+_START_SECONDS = 30
+_CLIENT_SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A running service: where it listens, where its data rests."""
+
+    url: str
+    data: Path
+
+    @property
+    def issuer(self) -> str:
+        """The issuer of the instance's own identity tokens."""
+        return f"{self.url}/oidc"
+
+    def fetch(self, path: str) -> bytes:
+        """GET a path of the instance."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 - loopback
+            body: bytes = answer.read()
+        return body
+
+    def token(self) -> str:
+        """Mint a token as the operator does."""
+        return touchplate("token", "--data", str(self.data), "--email", EMAIL).stdout.strip()
+
+
+def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a client to its end; the caller looks at the exit code."""
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]  # noqa: S603
+        command, capture_output=True, text=True, timeout=_CLIENT_SECONDS, check=False, **options
+    )
+
+
+def touchplate(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run our own command from this environment."""
+    return run(sys.executable, "-m", "touchplate", *arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """One service for every compatibility test: they only ever add to its log."""
+    data = tmp_path_factory.mktemp("instance") / "data"
+    log = data.with_suffix(".log")
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "touchplate", "serve", "--data", str(data)]
+            + ["--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            stderr=output,
+            text=True,
+        )
+    try:
+        assert server.stdout is not None
+        yield Instance(_read_url(server, log), data)
+    finally:
+        server.terminate()
+        server.wait(_START_SECONDS)
+        if server.stdout is not None:
+            server.stdout.close()
+
+
+def _read_url(server: "subprocess.Popen[str]", log: Path) -> str:
+    assert server.stdout is not None
+    for line in server.stdout:
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        if found:
+            return found.group()
+    raise AssertionError(f"the service did not start:\n{log.read_text()}")
