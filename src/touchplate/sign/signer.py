@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from hashlib import new
 from typing import Final
 
-from touchplate.clients.tsa import Timestamp
+from touchplate.clients.tsa import Timestamp, TsaClient
 from touchplate.entries.claim import Claim
 from touchplate.errors import MalformedError, RefusedError, TouchplateError
 from touchplate.formats.bundle import (
@@ -30,10 +30,11 @@ from touchplate.formats.dsse import pae
 from touchplate.formats.statement import parse_statement
 from touchplate.keys.algorithms import HASH_SIZES, HashName
 from touchplate.keys.signer import PrivateKeySigner, generate
-from touchplate.sign.certificate import check_certificate
+from touchplate.sign.checks import check_certificate, check_timestamp
 from touchplate.sign.services import Services
 from touchplate.sign.token import Expected, check_names, read_token
-from touchplate.verify import Artifact, Verdict, identity, verify
+from touchplate.verify import Artifact, Verdict, Verifier, identity
+from touchplate.verify.trust import Trust
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 MAX_STATEMENT_BYTES: Final = 16 * 1024 * 1024
@@ -73,6 +74,8 @@ class Signer:
     ) -> None:
         """Hold the token (TOKEN_MALFORMED, TOKEN_REFUSED); nothing is sent before the first use."""
         self._services = services
+        self._trust = Trust.of(services.trusted_root)
+        self._verifier = Verifier(services.trusted_root)
         self._token = token
         self._now = now
         self._key_kind = key_kind
@@ -151,11 +154,10 @@ class Signer:
             content=content,
         )
         encoded = encode_bundle(bundle)
-        verdict = verify(
+        verdict = self._verifier.verify(
             parse_bundle(encoded),
             artifact,
             identity(credential.identity, self._expected.issuer),
-            self._services.trusted_root,
         )
         return Signed(bundle, encoded, verdict, tuple(warnings))
 
@@ -168,7 +170,7 @@ class Signer:
         self._expected = read_token(self._token, at)
         key = generate(self._key_kind)
         issued = self._services.ca.issue(self._token, key)
-        check_certificate(issued.leaf, self._services.trusted_root, self._now())
+        check_certificate(issued.leaf, self._trust, self._now())
         name = check_names(issued.leaf, self._expected)
         self._credential = _Credential(key, issued.leaf, name)
         return self._credential
@@ -177,8 +179,14 @@ class Signer:
         tsas = self._services.tsas
         if tsas is None:
             return ()
+
+        def ask(tsa: TsaClient) -> Timestamp:
+            stamp = tsa.stamp(signature)
+            check_timestamp(stamp.response, signature, self._trust)
+            return stamp
+
         try:
-            return tsas.ask(lambda tsa: tsa.stamp(signature))
+            return tsas.ask(ask)
         except TouchplateError as error:
             if self._services.timestamp_required:
                 raise
