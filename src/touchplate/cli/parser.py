@@ -7,7 +7,7 @@ WIDTH = 98
 
 
 class Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help of one width: to measure the terminal argparse loads modules, at every `add_argument`."""
+    """Help of one width: to measure the terminal argparse loads modules at each `add_argument`."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=WIDTH)
