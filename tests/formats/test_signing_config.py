@@ -54,7 +54,7 @@ def invalid(data: bytes, code: str = "SIGNING_CONFIG_INVALID") -> None:
     assert error.value.code == code
 
 
-def changed(**members: Any) -> bytes:  # noqa: ANN401 - JSON
+def changed(**members: Any) -> bytes:
     """Give the example with members replaced."""
     return json.dumps({**json.loads(EXAMPLE), **members}).encode()
 

@@ -46,7 +46,7 @@ def certificate() -> str:
     return b64encode(der).decode()
 
 
-def log(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def log(**members: Any) -> dict[str, Any]:
     """Give a log entry of the worked example."""
     return {
         "baseUrl": f"https://{NAME}",
@@ -63,14 +63,14 @@ def log(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     }
 
 
-def key(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def key(**members: Any) -> dict[str, Any]:
     """Give a log entry whose key differs from the example's."""
     entry = log(logId=None, checkpointKeyId=None)
     entry["publicKey"].update(members)
     return entry
 
 
-def authority(**members: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+def authority(**members: Any) -> dict[str, Any]:
     """Give an authority."""
     return {
         "subject": {"organization": "example.test", "commonName": "example-root"},
@@ -374,7 +374,7 @@ def test_changed_document(data: st.DataObject) -> None:
         assert error.code == "TRUST_ROOT_INVALID"  # noqa: PT017 - some changes do no harm
 
 
-def walk(value: Any) -> list[Callable[[Any], None]]:  # noqa: ANN401 - JSON
+def walk(value: Any) -> list[Callable[[Any], None]]:
     """Give for each place in the document what sets it."""
     found: list[Callable[[Any], None]] = []
     items = value.items() if isinstance(value, dict) else enumerate(value)

@@ -11,7 +11,8 @@ from json import dumps
 from typing import Final
 
 from touchplate.errors import MalformedError
-from touchplate.formats.jsontext import Fields, JsonObject, parse_json, time_range_json
+from touchplate.formats.jsontext import Fields, JsonObject, parse_json
+from touchplate.formats.timetext import time_range_json
 from touchplate.formats.trusted_root import TrustedRoot, read_trusted_root, trusted_root_json
 
 ERROR: Final = "SIGNING_CONFIG_INVALID"

@@ -18,7 +18,6 @@ from touchplate.formats.jsontext import (
     Fields,
     JsonObject,
     parse_json,
-    time_range_json,
 )
 from touchplate.formats.note import (
     KEY_HINT_BYTES,
@@ -27,6 +26,7 @@ from touchplate.formats.note import (
     note_key_id,
     rekor_v1_verifier,
 )
+from touchplate.formats.timetext import time_range_json
 from touchplate.keys.algorithms import NAMES, Algorithm, by_name
 from touchplate.keys.public import PublicKey, load_pkcs1_public_key, load_public_key
 
