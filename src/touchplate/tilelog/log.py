@@ -171,9 +171,8 @@ class TileLog:
             thread.join()
         try:
             self._sequencer.commit((), self._sealer.seal(self._sealed))
-        except TouchplateError:
-            # Sealing is done again at the next start.
-            _logger.warning("%s: could not seal while closing", self._settings.name, exc_info=True)
+        except TouchplateError as error:
+            self._warn("sealing is left to the next start", error)
 
     def _open(self) -> LogState:
         state = self._database.state()
@@ -207,8 +206,8 @@ class TileLog:
     def _commit(self, submissions: list[Submission], sealed: int) -> list[Outcome]:
         try:
             outcomes = self._sequencer.commit(submissions, sealed)
-        except Exception as error:
-            _logger.warning("%s: a batch failed", self._settings.name, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - this batch fails, the log goes on
+            self._warn("a batch failed", error)
             outcomes = [error] * len(submissions)
         top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
         with self._changed:
@@ -230,14 +229,19 @@ class TileLog:
                 start = self._sealed
             try:
                 sealed = self._sealer.seal(start)
-            except Exception:
-                _logger.warning("%s: could not seal", self._settings.name, exc_info=True)
+            except Exception as error:  # noqa: BLE001 - the rows stay until the store is back
+                self._warn("could not seal", error)
                 with self._changed:
                     self._changed.wait_for(lambda: self._closing, timeout=_SEAL_RETRY_SECONDS)
                 continue
             with self._changed:
                 self._sealed = max(self._sealed, sealed)
                 self._changed.notify_all()
+
+    def _warn(self, what: str, error: Exception) -> None:
+        """Tell the operator; where it happened matters only if it is not one of our errors."""
+        trace = None if isinstance(error, TouchplateError) else error
+        _logger.warning("%s: %s: %s", self._settings.name, what, error, exc_info=trace)
 
 
 def _deliver(
