@@ -47,7 +47,7 @@ def parse_v2(body: bytes, authorization: str) -> SigningRequest:
     return SigningRequest(
         credentials.string("oidcIdentityToken") or bearer_token(authorization),
         fields.bytes("certificateSigningRequest"),
-        _object(asked, "publicKey").string("content").encode("utf-8", "surrogatepass"),
+        _object(asked, "publicKey").string("content").encode(),
         asked.bytes("proofOfPossession"),
     )
 
