@@ -2,7 +2,7 @@
 
 `Transport` is the seam that `clients/`, `trust/`, `oidc/` and `sign/` are given. `HttpTransport`
 speaks to the network through urllib3 (imported at the first request), `touchplate.testing` has one
-that calls a deployment in memory, `Retrying` wraps any of them. A status is an answer, not an error:
+that calls a deployment in memory, `Retrying` wraps any of them. A status is an answer, no error:
 `clients/` says what it means. The other direction, a server's routes, is `asgi`.
 """
 
