@@ -32,9 +32,11 @@ def running(cores: Sequence[int] = ()) -> Iterator[Server]:
     """Start `touchplate serve`, pinned to `cores` if any, and end it by its pid."""
     with TemporaryDirectory(prefix="bench-") as name:
         data = Path(name) / "data"
-        command = [sys.executable, "-m", "touchplate", "serve", "--data", str(data)]
+        script = Path(sys.executable).parent / "touchplate"
         process = subprocess.Popen(
-            [*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
+            [script, "serve", "--data", data, "--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE,
+            text=True,
         )
         try:
             if cores:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 EMAIL = "dev@example.com"
+SCRIPTS = Path(sys.executable).parent
 _START_SECONDS = 30
 _CLIENT_SECONDS = 120
 
@@ -47,7 +48,7 @@ def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
 
 def touchplate(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run our own command from this environment."""
-    return run(sys.executable, "-m", "touchplate", *arguments, **options)
+    return run(str(SCRIPTS / "touchplate"), *arguments, **options)
 
 
 @pytest.fixture(scope="session")
@@ -57,8 +58,7 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     log = data.with_suffix(".log")
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "touchplate", "serve", "--data", str(data)]
-            + ["--listen", "127.0.0.1:0"],
+            [SCRIPTS / "touchplate", "serve", "--data", data, "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,
