@@ -21,7 +21,7 @@ def b64(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
 
 
-def get(place: Place, path: str, query: str = "") -> Any:  # noqa: ANN401 - JSON
+def get(place: Place, path: str, query: str = "") -> Any:
     """Get JSON."""
     response = place.call("GET", f"/ct/v1/{path}", query)
     assert response.status == 200, response.body

@@ -41,7 +41,7 @@ def sign(algorithm: str, message: bytes) -> bytes:
     return RSA_KEY.sign(message, padding.PKCS1v15() if algorithm[0] == "R" else pss, digest)
 
 
-def key_of(algorithm: str) -> Any:  # noqa: ANN401 - any public key
+def key_of(algorithm: str) -> Any:
     """Give the public key that goes with the algorithm."""
     if algorithm == "EdDSA":
         return ED_KEY.public_key()

@@ -7,6 +7,7 @@ tests hold the two to the same output.
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 
@@ -28,6 +29,9 @@ KEY_USAGE_SIGN: Final = bytes.fromhex("03020780")  # digitalSignature
 KEY_USAGE_ISSUE: Final = bytes.fromhex("03020106")  # keyCertSign, cRLSign
 CODE_SIGNING: Final = der.sequence(der.oid("1.3.6.1.5.5.7.3.3"))
 TIME_STAMPING: Final = der.sequence(der.oid("1.3.6.1.5.5.7.3.8"))
+
+# The same dozen extensions, over and over.
+_oid = lru_cache(maxsize=128)(der.oid)
 
 _VERSION_3: Final = der.explicit(0, der.integer(2))
 MAX_SERIAL: Final = (1 << 159) - 1
@@ -52,7 +56,7 @@ def encode_name(organization: str, common_name: str) -> bytes:
 def encode_extension(oid: str, value: bytes, *, critical: bool = False) -> bytes:
     """Give one Extension; `value` is what stands inside its OCTET STRING."""
     flag = der.boolean(value=True) if critical else b""
-    return der.sequence(der.oid(oid), flag, der.octet_string(value))
+    return der.sequence(_oid(oid), flag, der.octet_string(value))
 
 
 def key_identifier(spki: bytes) -> bytes:

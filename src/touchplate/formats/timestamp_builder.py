@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Final
 
 from touchplate.errors import SettingsError
@@ -55,6 +56,10 @@ _SIGNATURES: Final[Mapping[tuple[str, str | None], str]] = {
     ("ecdsa", "sha512"): "1.2.840.10045.4.3.4",
     ("rsa-pkcs1", "sha256"): "1.2.840.113549.1.1.11",
 }
+
+
+# An authority has few policies, and checks one before it gets here.
+_oid = lru_cache(maxsize=16)(der.oid)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,7 @@ def encode_tst_info(
     nonce = b"" if request.nonce is None else der.integer(request.nonce)
     return der.sequence(
         _VERSION_1,
-        der.oid(policy),
+        _oid(policy),
         imprint,
         der.integer(serial),
         der.generalized_time(at.replace(microsecond=0)),
