@@ -43,7 +43,7 @@ def strict_service() -> Iterator[Service]:
     made.close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def worked() -> Callable[[str], bytes]:
     """Give a function that reads a worked example: `dsse_v001/request.json`."""
     return lambda name: (VECTORS / name).read_bytes()

@@ -68,7 +68,7 @@ class Service:
         responses = self._loop.run_until_complete(send())
         return [response for response in responses if response is not None]
 
-    def get(self, target: str) -> Any:  # noqa: ANN401 - any JSON
+    def get(self, target: str) -> Any:
         """Get JSON."""
         response = self.call("GET", target)
         assert response.status == 200, response.body

@@ -5,7 +5,7 @@ encoding.
 Body and request: rekor-tiles `api/proto/rekor/v2`; the body is canonical JSON (RFC 8785).
 """
 
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,8 +21,8 @@ from touchplate.entries.compare import (
 )
 from touchplate.entries.protojson import read_message
 from touchplate.errors import MalformedError, VerificationError
-from touchplate.formats.jsontext import JsonObject, parse_json
-from touchplate.keys.algorithms import BY_NAME, HASH_TO_PROTOBUF, NAMES, Algorithm, by_name
+from touchplate.formats.jsontext import parse_json
+from touchplate.keys.algorithms import HASH_TO_PROTOBUF, NAMES, Algorithm, by_name
 from touchplate.keys.public import check_digest_signature
 
 KIND: Final = "hashedrekord"
@@ -59,8 +59,6 @@ _VERIFIER: Final = {
     "keyDetails": "keyDetails",
     "key_details": "keyDetails",
 }
-# How many members the request's messages have, from the outermost to the key.
-_EXACT: Final = (1, 2, 2, 2, 1)
 _VERIFIER_KINDS: Final = ("publicKey", "x509Certificate")
 _RAW: Final = {"rawBytes": "rawBytes", "raw_bytes": "rawBytes"}
 
@@ -160,29 +158,6 @@ def parse_request(data: bytes) -> Request:
     values = parse_json(
         data, what="entry request", max_bytes=MAX_REQUEST_BYTES, error="REQUEST_MALFORMED"
     )
-    # Every client in use writes exactly this shape; the rest of protobuf JSON is read below.
-    try:
-        entry = values["hashedRekordRequestV002"]
-        signature = entry["signature"]
-        verifier = signature["verifier"]
-        is_certificate = "x509Certificate" in verifier
-        raw = verifier["x509Certificate" if is_certificate else "publicKey"]
-        sizes = (len(values), len(entry), len(signature), len(verifier), len(raw))
-        if sizes == _EXACT and verifier["keyDetails"] in BY_NAME:
-            return Request(
-                a2b_base64(entry["digest"], strict_mode=True),
-                a2b_base64(signature["content"], strict_mode=True),
-                a2b_base64(raw["rawBytes"], strict_mode=True),
-                is_certificate,
-                verifier["keyDetails"],
-            )
-    except (KeyError, TypeError, ValueError):
-        pass
-    return _parse_any_spelling(values)
-
-
-def _parse_any_spelling(values: JsonObject) -> Request:
-    """Read a request by all the rules of protobuf JSON."""
     top = read_message(values, _TOP, "")
     if top.one_of(_REQUEST_KINDS) != "hashedRekordRequestV002":
         raise MalformedError("REQUEST_MALFORMED", "invalid type, must be hashedrekord")

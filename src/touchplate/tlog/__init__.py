@@ -7,7 +7,7 @@ same entry again is answered in the same way. Entry kinds are in `touchplate.ent
 - `key`: the log's name and key, and what it signs
 - `log`: appending and reading
 - `v2`, `v1`, `static`: the answers of each API
-- `query`, `retrieve`: what v1 requests ask for
+- `v2_request`, `query`, `retrieve`: what requests ask for
 - `routes`: HTTP
 """
 
