@@ -247,6 +247,21 @@ def test_no_such_entry(log: TileLog, index: int) -> None:
     assert refused.value.code == "NOT_FOUND"
 
 
+@pytest.mark.parametrize(
+    ("level", "index", "width"),
+    [(0, 0, 0), (0, 0, -1), (0, 0, 257), (0, -1, 1), (0, 2**62, 1), (64, 0, 1), (-1, 0, 1)],
+)
+def test_no_such_tile(log: TileLog, level: int, index: int, width: int) -> None:
+    """There is nothing under numbers that no tile has."""
+    fill(log, 300)
+
+    assert log.read_tile(level, index, width) is None
+    if level == 0:
+        assert log.read_entries(index, width) is None
+    assert log.entry(-1) is None
+    assert log.entry(2**70) is None
+
+
 @pytest.mark.parametrize("sizes", [(-1, 2), (0, 4), (2, 1), (4, 4)])
 def test_no_such_sizes(log: TileLog, sizes: tuple[int, int]) -> None:
     """There is no proof between trees that the log never had."""

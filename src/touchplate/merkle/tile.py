@@ -143,11 +143,11 @@ def _perfect_hash(height: int, place: int, size: int, read: ReadTile) -> bytes:
     return fold_tile(hashes)[rise][(first % TILE_WIDTH) >> rise]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=256)
 def fold_tile(hashes: bytes) -> tuple[tuple[bytes, ...], ...]:
     """Give the tile's hashes and all nodes above them that they make whole, level by level.
 
-    Up to 24 KiB for each tile are kept, for the 512 tiles used last.
+    Those of the 256 tiles used last are kept, at up to 50 KiB each.
     """
     level = tuple(hashes[start : start + HASH_SIZE] for start in range(0, len(hashes), HASH_SIZE))
     levels = [level]

@@ -26,7 +26,6 @@ from touchplate.storage.database import (
 _VERSION: Final = 1  # of the tables below
 _STEP_MS: Final = 1  # how long to wait for another process before trying again
 _CHECKPOINT_PAGES: Final = 4000  # 16 MiB of write-ahead log, then it goes into the file
-_MAX_LEVEL: Final = 8  # tile levels of a tree below 2^63 leaves, less one
 
 _TABLES: Final = """
 CREATE TABLE state (
@@ -156,23 +155,28 @@ class _Transaction:
         return _state(self._connection)
 
     def claim(self, identities: Sequence[bytes], first: int) -> list[int]:
-        # Most batches hold nothing that the log has, so try that before asking for each.
-        indexes = list(range(first, first + len(identities)))
-        if self._insert(identities, indexes) == len(identities):
-            return indexes
-        self._connection.executemany(
-            "DELETE FROM identities WHERE identity = ? AND entry >= ?",
-            [(identity, first) for identity in identities],
+        if not identities:
+            return []
+        # Most batches hold nothing that the log has, so try that before asking.
+        if self._insert(identities, first) == len(identities):
+            return list(range(first, first + len(identities)))
+        # Again without those: first undo the new ones, which now have gaps between them.
+        array = apsw.carray(tuple(identities))
+        self._connection.execute(
+            "DELETE FROM identities WHERE identity IN (SELECT value FROM carray(?)) AND entry >= ?",
+            (array, first),
         )
-        indexes, new = [], list[bytes]()
-        for identity in identities:
-            index = _find(self._connection, identity)
-            if index is None:
-                index = first + len(new)
-                new.append(identity)
-            indexes.append(index)
-        self._insert(new, range(first, first + len(new)))
-        return indexes
+        rows = self._connection.execute(
+            "SELECT identity, entry FROM identities"
+            " WHERE identity IN (SELECT value FROM carray(?))",
+            (array,),
+        ).fetchall()
+        known = dict(cast("list[tuple[bytes, int]]", rows))
+        new = [identity for identity in identities if identity not in known]
+        if new:
+            self._insert(new, first)
+        known.update((identity, first + place) for place, identity in enumerate(new))
+        return [known[identity] for identity in identities]
 
     def store(
         self,
@@ -197,24 +201,31 @@ class _Transaction:
             "INSERT INTO segments VALUES (?, ?, ?, ?)",
             [(each.first, each.records, each.hashes, each.stamps) for each in segments],
         )
-        self._connection.executemany(
-            "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)",
-            [(level, index, hashes) for (level, index), hashes in (tiles or {}).items()],
-        )
+        if tiles:
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO tiles VALUES (?, ?, ?)",
+                [(level, index, hashes) for (level, index), hashes in tiles.items()],
+            )
 
     def forget(self, sealed: int) -> None:
         self._connection.execute("DELETE FROM segments WHERE first < ?", (sealed,))
-        self._connection.executemany(
-            "DELETE FROM tiles WHERE level = ? AND place < ?",
-            [(level, sealed >> 8 * (level + 1)) for level in range(1, _MAX_LEVEL)],
-        )
+        level = 1
+        while places := sealed >> 8 * (level + 1):
+            self._connection.execute(
+                "DELETE FROM tiles WHERE level = ? AND place < ?", (level, places)
+            )
+            level += 1
 
-    def _insert(self, identities: Sequence[bytes], indexes: Sequence[int]) -> int:
-        """Give each identity its index unless it has one; say how many were new."""
+    def _insert(self, identities: Sequence[bytes], first: int) -> int:
+        """Give them the indexes from `first`, except those that have one; say how many were new.
+
+        All in one step of SQLite's: each step gives up the interpreter's lock, and in a busy
+        process it takes a while to get that back.
+        """
         before = self._connection.total_changes()
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO identities VALUES (?, ?)",
-            zip(identities, indexes, strict=True),
+        self._connection.execute(
+            "INSERT OR IGNORE INTO identities SELECT value, ? + rowid - 1 FROM carray(?)",
+            (first, apsw.carray(tuple(identities))),
         )
         return self._connection.total_changes() - before
 

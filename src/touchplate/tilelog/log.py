@@ -175,8 +175,7 @@ class TileLog:
             self._warn("sealing is left to the next start", error)
 
     def _open(self) -> LogState:
-        state = self._database.state()
-        self._sealer.check_not_behind(state)
+        state = self._sealer.check_not_behind()
         if state is not None:
             self._tiles.edge(state)
             return state

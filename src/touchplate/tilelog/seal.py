@@ -50,12 +50,24 @@ class Sealer:
         self._publish(state)
         return sealed
 
-    def check_not_behind(self, state: LogState | None) -> None:
-        """Hold the state to what was published. Raises SettingsError STATE_BEHIND.
+    def check_not_behind(self) -> LogState | None:
+        """Give the state once it is held to what was published. Raises STATE_BEHIND.
 
         A database from an old backup lacks entries that were promised; going on from there would
         fork the log.
         """
+        while True:
+            state = self._database.state()
+            try:
+                self._check_not_behind(state)
+            except SettingsError:
+                # Another process may have published since the state was read.
+                if self._database.state() == state:
+                    raise
+            else:
+                return state
+
+    def _check_not_behind(self, state: LogState | None) -> None:
         size = state.size if state else 0
         published = self._objects.get(self._published_key())
         if published is not None:

@@ -11,6 +11,8 @@ from touchplate.errors import RefusedError, UnavailableError, VerificationError
 from touchplate.merkle.edge import Edge, levels_of
 from touchplate.merkle.proof import check_inclusion
 from touchplate.merkle.tile import (
+    MAX_LEVEL,
+    MAX_SIZE,
     TILE_WIDTH,
     consistency_proof,
     encode_tile_index,
@@ -45,6 +47,8 @@ class Tiles:
 
     def read_tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes | None:
         """Give the first `width` hashes of a tile, or None if the log is not that large."""
+        if not (0 <= level <= MAX_LEVEL and _is_possible(index, width)):
+            return None
         if level:
             hashes = self._database.tile(level, index)
         else:
@@ -57,6 +61,8 @@ class Tiles:
 
     def read_entries(self, index: int, width: int = TILE_WIDTH) -> bytes | None:
         """Give the first `width` records of an entry bundle, or None if there are fewer."""
+        if not _is_possible(index, width):
+            return None
         segments = self._segments(index)
         if segments:
             count = sum(segment.count for segment in segments)
@@ -78,6 +84,8 @@ class Tiles:
 
     def entry(self, index: int) -> StoredEntry | None:
         """Give the entry, or None if the log is not that large."""
+        if not _is_possible(index // TILE_WIDTH, TILE_WIDTH):
+            return None
         for segment in self._database.segments(index, index + 1):
             return self._entry(index, segment.first, segment.records, segment.stamps)
         bundle, place = index // TILE_WIDTH, index % TILE_WIDTH
@@ -168,6 +176,11 @@ class Tiles:
         place = index - first
         time_ms, identity = parse_stamp(stamps[place * STAMP_SIZE : (place + 1) * STAMP_SIZE])
         return StoredEntry(index, self._settings.split(records)[place], time_ms, identity)
+
+
+def _is_possible(index: int, width: int) -> bool:
+    """Say whether any log could have such a tile; the database takes no larger numbers."""
+    return 0 <= index < MAX_SIZE // TILE_WIDTH and 0 < width <= TILE_WIDTH
 
 
 def existing(state: LogState | None) -> LogState:
