@@ -99,3 +99,12 @@ def test_other_origins(origin: str) -> None:
     """A name that clients would not match with the URL's host is refused at start."""
     with pytest.raises(SettingsError):
         log_key(origin, generate())
+
+
+@pytest.mark.parametrize("origin", ["localhost", "127.0.0.1", "::1", "log.example.test"])
+def test_origins(origin: str) -> None:
+    """Host names and addresses name a log, and its checkpoints open under that name."""
+    key = log_key(origin, generate())
+    envelope = key.sign_checkpoint(3, ROOT, 0)
+    verifier = note_verifier(origin, key.signer.public_key)
+    assert open_checkpoint(envelope, verifier, v1=False).origin == origin

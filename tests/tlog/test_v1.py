@@ -264,6 +264,17 @@ def test_retrieve(service: Service, worked: Worked, envelope_v1: object) -> None
             check_entry(service, name, value)
 
 
+def test_retrieve_other_kinds(service: Service, worked: Worked) -> None:
+    """A kind that the log has never taken is not found; cosign asks for dsse and intoto 0.0.1."""
+    name = create(service, worked("dsse_v001/request.json"))
+    entries = [
+        json.loads(worked("dsse_v001/request.json")),
+        {"apiVersion": "0.0.1", "kind": "intoto", "spec": {"content": {"envelope": "{}"}}},
+    ]
+    response = service.call("POST", f"{ENTRIES}/retrieve", {"entries": entries})
+    assert [list(entry) for entry in json.loads(response.body)] == [[name]]
+
+
 def test_retrieve_nothing(service: Service) -> None:
     """Nothing found is an empty array, never null."""
     for query in ({"logIndexes": [3]}, {}, {"entryUUIDs": None}):

@@ -10,7 +10,12 @@ from typing import Final
 
 from touchplate.errors import SettingsError
 from touchplate.formats.checkpoint import encode_checkpoint
-from touchplate.formats.note import KEY_HINT_BYTES, NoteSignature, encode_note
+from touchplate.formats.note import (
+    KEY_HINT_BYTES,
+    NoteSignature,
+    encode_note,
+    is_note_name,
+)
 from touchplate.keys.signer import Signer
 from touchplate.merkle.tree import RootHash
 
@@ -66,8 +71,9 @@ def log_key(origin: str, signer: Signer, tree_id: int | None = None) -> LogKey:
             expected="PKIX_ECDSA_P256_SHA_256",
             found=signer.algorithm.name,
         )
-    if not origin or any(character in origin for character in " +/:\n"):
-        # A space would make the v2 origin look like a v1 one; a port is not part of the name.
+    if not is_note_name(origin) or "/" in origin or origin.count(":") == 1:
+        # With a space the v2 origin would look like a v1 one; a port is not part of the name (and
+        # an IPv6 address has several colons).
         raise SettingsError(
             "SETTINGS_INVALID",
             "the transparency log's name is not a host name",

@@ -3,7 +3,7 @@
 from typing import Final
 
 from touchplate.entries.proposed import MAX_PROPOSED_BYTES, read_proposed
-from touchplate.errors import MalformedError, TouchplateError
+from touchplate.errors import MalformedError, RefusedError, TouchplateError
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.merkle.tree import leaf_hash
 from touchplate.tilelog.entry import Receipt
@@ -56,7 +56,14 @@ def _by_content(log: TransparencyLog, fields: Fields) -> list[Receipt]:
     found = []
     for number in range(len(fields.objects("entries"))):
         proposed = read_proposed(fields.value("entries")[number])
-        receipt = log.find(leaf_hash(proposed.admit(None).body))
+        try:
+            admitted = proposed.admit(None)
+        except RefusedError as error:
+            if error.code != "ENTRY_REFUSED":
+                raise
+            # Of a kind that this log has never taken: cosign asks for several at once.
+            continue
+        receipt = log.find(leaf_hash(admitted.body))
         if receipt is not None:
             found.append(receipt)
     return found
