@@ -22,9 +22,10 @@ def main(arguments: list[str] | None = None) -> int:
         return INTERRUPTED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else USAGE
-    except BrokenPipeError:
-        return _lost()
     except Exception as error:  # noqa: BLE001  the last line of defence: a crash gets its own status
+        if isinstance(error, OSError) and error.filename is None:
+            # Files have names, and their errors are ours by now: this is standard output.
+            return _lost()
         from touchplate.cli.failure import report
 
         return report(error)
@@ -59,7 +60,7 @@ def _run(words: list[str]) -> int:
 
     parser = Parser(prog=f"touchplate {verb}", description=module.__doc__)
     module.add_arguments(parser)
-    return int(module.run(parser.parse_args(words[1:])))
+    return int(module.run(parser.read(words[1:])))
 
 
 def _help() -> int:

@@ -19,3 +19,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401  passed through to argparse
         options.setdefault("formatter_class", Formatter)
         super().__init__(**(options | {"allow_abbrev": False}))
+
+    def read(self, words: list[str]) -> argparse.Namespace:
+        """Parse the words; files may stand between options, unless there are actions."""
+        # Mixing does not know "--"; after it no option follows that could be mixed in.
+        if self._subparsers is not None or "--" in words:
+            return self.parse_args(words)
+        return self.parse_intermixed_args(words)
