@@ -13,6 +13,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from touchplate.ca.authority import Authority, create_chain, random_serial
 from touchplate.ca.profile import encode_san, precertify
 from touchplate.errors import MalformedError, SettingsError
+from touchplate.formats import certificate_builder as build
 from touchplate.formats.certificate import parse_certificate
 from touchplate.formats.extensions import decode_extensions
 from touchplate.formats.sct import (
@@ -301,3 +302,42 @@ def test_certificate_is_signed_by_the_pair(authority: Authority) -> None:
     for item in (precertificate.der, precertificate.with_sct(SCT)):
         parsed = parse_certificate(item)
         check_signature(ISSUING_KEY.public_key, parsed.signature, parsed.tbs, ISSUING_KEY.algorithm)
+
+
+def test_issuer_name_is_copied() -> None:
+    """An operator's chain keeps the encoding of its names; another one would break chains."""
+    issuing = generate()
+    made = create_chain(
+        generate("ecdsa-p256"), issuing, organization="example.com", common_name="x", now=NOW
+    )
+    root = generate("ecdsa-p256")
+    # A name in PrintableString, where we would write UTF8String.
+    name = bytes.fromhex("3012311030") + b"\x0e\x06\x03\x55\x04\x0a\x13\x07example"
+    spki, signature = issuing.public_key.spki, build.signature_identifier(root.algorithm)
+    issuer = parse_certificate(made[1])
+    head = build.encode_tbs_head(
+        1, signature, issuer.subject_der, (issuer.not_before, issuer.not_after), name, spki
+    )
+    extensions = (
+        build.key_usage(build.KEY_USAGE_ISSUE),
+        build.extended_key_usage(build.CODE_SIGNING),
+        build.basic_constraints(0),
+    )
+    root_head = build.encode_tbs_head(
+        2,
+        signature,
+        issuer.subject_der,
+        (issuer.not_before, issuer.not_after),
+        issuer.subject_der,
+        root.public_key.spki,
+    )
+    chain = (
+        build.sign_tbs(build.encode_tbs(head, extensions), signature, root),
+        build.sign_tbs(
+            build.encode_tbs(root_head, (build.basic_constraints(None),)), signature, root
+        ),
+    )
+    authority = Authority.load(issuing, chain, NOW)
+    certificate = precertify(authority, LEAF_KEY, IDENTITY, NOW).with_sct(SCT)
+
+    assert parse_certificate(certificate).issuer_der == name

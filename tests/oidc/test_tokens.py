@@ -233,3 +233,25 @@ def test_any_text(text: str) -> None:
             parse_token(candidate)
         except MalformedError:
             continue
+
+
+BASE64URL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+@given(st.integers(0, len(GOOD) - 1), st.sampled_from(BASE64URL + ".=+ \n"))
+def test_changed_character(place: int, character: str) -> None:
+    """With any one character changed a token says the same or is refused."""
+    changed = GOOD[:place] + character + GOOD[place + 1 :]
+    try:
+        found = check(changed)
+    except (MalformedError, RefusedError):
+        return
+    assert found == check(GOOD)
+
+
+@given(st.integers(0, len(GOOD)))
+def test_cut_token(size: int) -> None:
+    """A token that is cut short is refused."""
+    if size < len(GOOD):
+        with pytest.raises((MalformedError, RefusedError)):
+            check(GOOD[:size])

@@ -67,13 +67,13 @@ def _path(uri: str) -> Path:
 
 def _make_folder(folder: Path) -> None:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    mode = folder.stat().st_mode
-    if mode & 0o077:
+    status = folder.stat()
+    if status.st_mode & 0o077 or status.st_uid not in (os.geteuid(), 0):
         raise SettingsError(
             "DATA_FOLDER_UNSAFE",
             f"{folder} is open to other users",
-            expected="mode 0700",
-            found=f"{stat.S_IMODE(mode):04o}",
+            expected="mode 0700, owned by the user of the service",
+            found=f"{stat.S_IMODE(status.st_mode):04o}, owner {status.st_uid}",
             hint=f"chmod 700 {folder}",
         )
 
