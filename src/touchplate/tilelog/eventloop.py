@@ -1,8 +1,13 @@
-"""Waiting for entries in an asyncio loop, which is woken once for each batch."""
+"""Waiting for entries in an asyncio loop, which is woken once for each batch.
+
+What the loop's ready tasks append goes to the log together, before the loop looks for new events:
+under load that makes batches of many entries without a delay, and an idle log commits at once.
+"""
 
 import asyncio
 from collections.abc import Sequence
 
+from touchplate.errors import UnavailableError
 from touchplate.tilelog.batch import Outcome
 from touchplate.tilelog.entry import Receipt, Submission
 from touchplate.tilelog.log import TileLog
@@ -15,12 +20,24 @@ class LoopAppender:
         self._log = log
         self._loop = loop
         self._deliver = self._wake  # one value, so that the log sees equal ones
+        self._gathered: list[tuple[Submission, asyncio.Future[Receipt]]] = []
 
     def append(self, submission: Submission) -> asyncio.Future[Receipt]:
-        """Append an entry, as `TileLog.append` does; await the receipt."""
+        """Append an entry; await the receipt, or what `TileLog.append` raises."""
         future: asyncio.Future[Receipt] = self._loop.create_future()
-        self._log.submit(submission, future, self._deliver)
+        if not self._gathered:
+            self._loop.call_soon(self._submit)
+        self._gathered.append((submission, future))
         return future
+
+    def _submit(self) -> None:
+        gathered, self._gathered = self._gathered, []
+        for submission, future in gathered:
+            try:
+                self._log.submit(submission, future, self._deliver)
+            except UnavailableError as error:
+                if not future.done():
+                    future.set_exception(error)
 
     def _wake(self, tickets: Sequence[tuple[asyncio.Future[Receipt], Outcome]]) -> None:
         # A loop that was closed has nobody left who waits.
