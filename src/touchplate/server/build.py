@@ -5,7 +5,8 @@ issuer's keys, TUF gets what clients must know. `server.opening` calls it with a
 `testing.World` with memory; nothing here knows which.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -30,6 +31,7 @@ from touchplate.server.health import Health, Metrics
 from touchplate.server.health import routes as health_routes
 from touchplate.server.publication import (
     CT_PATH,
+    ISSUER_PATH,
     ct_origin,
     issuer_url,
     make_signing_config,
@@ -40,6 +42,7 @@ from touchplate.server.vault import Vault, open_chain
 from touchplate.storage.database import LogDatabase
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
+from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tlog.routes import routes as tlog_routes
 from touchplate.transport.asgi import Request, Response, Route
 from touchplate.tsa.routes import routes as tsa_routes
@@ -49,6 +52,8 @@ from touchplate.tuf.routes import routes as tuf_routes
 # RFC 5280, appendix A.1: a name in a certificate has at most 64 characters.
 MAX_NAME: Final = 64
 COMMON_NAME: Final = "touchplate"
+
+Keys = Mapping[str, Signer]
 
 TRUSTED_ROOT: Final = "trusted_root.json"
 SIGNING_CONFIG: Final = "signing_config.v0.2.json"
@@ -77,7 +82,7 @@ class Deployment:
     tlog: TileLog
     ct: TileLog
     health: Health
-    databases: tuple[LogDatabase, ...]
+    _open: ExitStack
 
     def refresh(self) -> bool:
         """Renew what the trust repository has to renew; call it at least daily."""
@@ -85,10 +90,7 @@ class Deployment:
 
     def close(self) -> None:
         """Commit what waits in the logs and release what is below them."""
-        for log in (self.tlog, self.ct):
-            log.close()
-        for database in self.databases:
-            database.close()
+        self._open.close()
 
 
 def build(
@@ -105,111 +107,148 @@ def build(
     Everything it makes is durable when this returns, the trust root last. Raises SettingsError for
     keys, chains or stores that do not belong together, UnavailableError if a store fails.
     """
+    with ExitStack() as opened:
+        keys = _open_keys(vault, ca_key)
+        authority = _open_authority(vault, keys, origin, now)
+        stamping = _open_stamping(vault, keys, origin, now)
+        log = _open_tlog(opened, stores, keys, origin, now)
+        certificates = _open_ct(opened, stores, keys, origin, now, authority)
+        issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
+        authenticator = Authenticator([issuer.as_issuer()])
+        issuance = ca.Issuance(
+            authenticate=authenticator.authenticate,
+            authority=lambda: authority,
+            submit=certificates.submit_own,
+            now=now,
+        )
+        published = ClientTrustConfig(
+            make_trusted_root(
+                origin,
+                created_at=created_at,
+                ca_chain=authority.chain,
+                tsa_chain=stamping.chain,
+                tlog_key=keys[names.TLOG].public_key,
+                ct_key=keys[names.CT].public_key,
+            ),
+            make_signing_config(origin, created_at),
+        )
+        repository = _open_repository(stores, keys, published, now)
+        health = _health(repository, log.tiles, certificates.log, authority, stamping, now)
+        return Deployment(
+            origin=origin,
+            routes=(
+                *ca_routes(issuance, authenticator.issuers),
+                *tlog_routes(log),
+                *tsa_routes(stamping),
+                *ctlog_routes(certificates, CT_PATH),
+                *oidc_routes(issuer, ISSUER_PATH),
+                *tuf_routes(repository),
+                _trust_config_route(published),
+                *health_routes(health),
+            ),
+            trusted_root=published.trusted_root,
+            signing_config=published.signing_config,
+            repository=repository,
+            issuer=issuer,
+            tlog=log.tiles,
+            ct=certificates.log,
+            health=health,
+            # From here on it is the caller who closes.
+            _open=opened.pop_all(),
+        )
+
+
+def _open_keys(vault: Vault, ca_key: str) -> Keys:
     kinds = {**names.KINDS, names.CA: ca_key}
-    signers = {name: vault.key(name, kind) for name, kind in kinds.items()}
-    organization = origin.host[:MAX_NAME]
-    ca_chain = open_chain(
-        vault,
-        names.CA,
-        lambda: ca.create_chain(
-            signers[names.CA_ROOT],
-            signers[names.CA],
-            organization=organization,
+    return {name: vault.key(name, kind) for name, kind in kinds.items()}
+
+
+def _open_authority(
+    vault: Vault, keys: Keys, origin: Origin, now: Callable[[], datetime]
+) -> ca.Authority:
+    def make() -> tuple[bytes, ...]:
+        return ca.create_chain(
+            keys[names.CA_ROOT],
+            keys[names.CA],
+            organization=origin.host[:MAX_NAME],
             common_name=COMMON_NAME,
             now=now(),
-        ),
-    )
-    tsa_chain = open_chain(
-        vault,
-        names.TSA,
-        lambda: tsa.create_chain(
-            signers[names.TSA_ROOT],
-            signers[names.TSA],
-            organization=organization,
+        )
+
+    return ca.Authority.load(keys[names.CA], open_chain(vault, names.CA, make), now())
+
+
+def _open_stamping(
+    vault: Vault, keys: Keys, origin: Origin, now: Callable[[], datetime]
+) -> tsa.Stamping:
+    def make() -> tuple[bytes, ...]:
+        return tsa.create_chain(
+            keys[names.TSA_ROOT],
+            keys[names.TSA],
+            organization=origin.host[:MAX_NAME],
             common_name=f"{COMMON_NAME}-tsa",
             now=now(),
-        ),
-    )
-    authority = ca.Authority.load(signers[names.CA], ca_chain, now())
-    stamping = tsa.Stamping.load(signers[names.TSA], tsa_chain, now)
+        )
 
-    log_key = tlog.log_key(origin.host, signers[names.TLOG])
+    return tsa.Stamping.load(keys[names.TSA], open_chain(vault, names.TSA, make), now)
 
-    def now_ms() -> int:
-        return int(now().timestamp() * 1000)
 
-    tlog_database, ct_database = stores.database("tlog"), stores.database("ct")
-    tlog_tiles = TileLog(tlog.tile_log_settings(log_key, now_ms), tlog_database, stores.objects)
-    ct_tiles = TileLog(
-        ctlog.tile_log_settings(signers[names.CT], ct_origin(origin), now_ms),
-        ct_database,
-        stores.objects,
-    )
-    log = tlog.TransparencyLog(log_key, tlog_tiles)
-    certificate_log = ctlog.CertificateLog(
-        ct_tiles,
-        signers[names.CT],
-        origin=ct_origin(origin),
-        roots=ca_chain[-1:],
+def _open_tlog(
+    opened: ExitStack, stores: Stores, keys: Keys, origin: Origin, now: Callable[[], datetime]
+) -> tlog.TransparencyLog:
+    key = tlog.log_key(origin.host, keys[names.TLOG])
+    settings = tlog.tile_log_settings(key, _in_ms(now))
+    return tlog.TransparencyLog(key, _open_log(opened, stores, settings))
+
+
+def _open_ct(
+    opened: ExitStack,
+    stores: Stores,
+    keys: Keys,
+    origin: Origin,
+    now: Callable[[], datetime],
+    authority: ca.Authority,
+) -> ctlog.CertificateLog:
+    signer, name = keys[names.CT], ct_origin(origin)
+    settings = ctlog.tile_log_settings(signer, name, _in_ms(now))
+    return ctlog.CertificateLog(
+        _open_log(opened, stores, settings),
+        signer,
+        origin=name,
+        roots=[authority.chain[-1].der],
         objects=stores.objects,
     )
 
-    issuer = OwnIssuer(issuer_url(origin.url), signers[names.ISSUER])
-    authenticator = Authenticator([issuer.as_issuer()])
-    issuance = ca.Issuance(
-        authenticate=authenticator.authenticate,
-        authority=lambda: authority,
-        submit=certificate_log.submit_own,
-        now=now,
-    )
 
-    trusted_root = make_trusted_root(
-        origin,
-        created_at=created_at,
-        ca_chain=authority.chain,
-        tsa_chain=stamping.chain,
-        tlog_key=signers[names.TLOG].public_key,
-        ct_key=signers[names.CT].public_key,
+def _open_log(opened: ExitStack, stores: Stores, settings: TileLogSettings) -> TileLog:
+    database = stores.database(settings.name)
+    opened.callback(database.close)
+    log = TileLog(settings, database, stores.objects)
+    opened.callback(log.close)
+    return log
+
+
+def _open_repository(
+    stores: Stores, keys: Keys, published: ClientTrustConfig, now: Callable[[], datetime]
+) -> Repository:
+    role_keys = RoleKeys(
+        root=keys[names.TUF_ROOT],
+        targets=keys[names.TUF_TARGETS],
+        snapshot=keys[names.TUF_SNAPSHOT],
+        timestamp=keys[names.TUF_TIMESTAMP],
     )
-    signing_config = make_signing_config(origin, created_at)
-    repository = Repository(stores.objects, _tuf_keys(signers), now)
+    repository = Repository(stores.objects, role_keys, now)
     repository.publish(
         {
-            TRUSTED_ROOT: encode_trusted_root(trusted_root),
-            SIGNING_CONFIG: encode_signing_config(signing_config),
+            TRUSTED_ROOT: encode_trusted_root(published.trusted_root),
+            SIGNING_CONFIG: encode_signing_config(published.signing_config),
         }
     )
-    health = _health(repository, tlog_tiles, ct_tiles, authority, stamping, now)
-    return Deployment(
-        origin=origin,
-        routes=(
-            *ca_routes(issuance, authenticator.issuers),
-            *ctlog_routes(certificate_log, CT_PATH),
-            *tlog_routes(log),
-            *tsa_routes(stamping),
-            *oidc_routes(issuer),
-            *tuf_routes(repository),
-            _trust_config_route(ClientTrustConfig(trusted_root, signing_config)),
-            *health_routes(health),
-        ),
-        trusted_root=trusted_root,
-        signing_config=signing_config,
-        repository=repository,
-        issuer=issuer,
-        tlog=tlog_tiles,
-        ct=ct_tiles,
-        health=health,
-        databases=(tlog_database, ct_database),
-    )
+    return repository
 
 
-def _tuf_keys(signers: dict[str, Signer]) -> RoleKeys:
-    return RoleKeys(
-        root=signers[names.TUF_ROOT],
-        targets=signers[names.TUF_TARGETS],
-        snapshot=signers[names.TUF_SNAPSHOT],
-        timestamp=signers[names.TUF_TIMESTAMP],
-    )
+def _in_ms(now: Callable[[], datetime]) -> Callable[[], int]:
+    return lambda: int(now().timestamp() * 1000)
 
 
 def _trust_config_route(config: ClientTrustConfig) -> Route:

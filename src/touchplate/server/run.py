@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +24,7 @@ from touchplate.errors import SettingsError, TouchplateError
 from touchplate.server.app import App
 from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder
+from touchplate.server.http import BoundedProtocol, raise_max_connections
 from touchplate.server.opening import choose_origin, open_deployment
 from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.server.welcome import welcome
@@ -47,7 +48,8 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
         level=logging.INFO,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # Its warnings tell of what clients sent: as many as they like.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
     with DataFolder.serve(settings.data) as folder, _listening(settings, folder) as listener:
         first = folder.instance is None or not folder.instance.complete
         host, port = listener.getsockname()[:2]
@@ -65,7 +67,7 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
                         say(line)
 
                 server = _Server(_config(app, settings))
-                uvloop.run(_run(server, listener, greet, partial(_renew, deployment, executor)))
+                uvloop.run(_run(server, listener, greet, partial(renew, deployment, executor)))
         finally:
             deployment.close()
 
@@ -73,13 +75,14 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
 def _config(app: App, settings: ServeSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        limit_concurrency=raise_max_connections(),
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=settings.drain_seconds,
@@ -120,11 +123,13 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _renew(deployment: Deployment, executor: ThreadPoolExecutor) -> None:
-    """Renew the trust root's metadata each hour, if it is due; a failure is tried again."""
+async def renew(
+    deployment: Deployment, executor: Executor, seconds: float = REFRESH_SECONDS
+) -> None:
+    """Renew the trust root's metadata for ever, when it is due; a failure is tried again."""
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(REFRESH_SECONDS)
+        await asyncio.sleep(seconds)
         try:
             await loop.run_in_executor(executor, deployment.refresh)
         except TouchplateError as error:

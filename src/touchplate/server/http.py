@@ -1,0 +1,86 @@
+"""HTTP/1.1 as uvicorn speaks it, with a bound on each request's head: its size and its time.
+
+Bodies are bounded by their route (`app`), idle connections by uvicorn. What lies between, a client
+that sends the head of a request for ever or a byte at a time, is stopped here.
+"""
+
+import asyncio
+import resource
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# Descriptors kept for files, databases and outbound connections.
+RESERVED_DESCRIPTORS: Final = 128
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection. A request's head that is too large or too slow ends it."""
+
+    # A packet that exceeds the limit is still read whole; packets have at most 256 KiB.
+    max_head_bytes: ClassVar[int] = 64 * 1024
+    max_head_seconds: ClassVar[float] = 20
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  uvicorn's own
+        super().__init__(*args, **kwargs)
+        self._reading_head = True
+        self._head_bytes = 0
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
+        """Begin; a client that says nothing is not waited for longer than for a head."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, and stop a head that has become too large."""
+        super().data_received(data)
+        # Line ends between requests are of no head, and must not hold the connection either.
+        is_waiting = self._reading_head or self.cycle.response_complete
+        if not is_waiting or self.transport.is_closing():
+            return
+        # Most heads come in one packet: then this is not reached, and no timer is made.
+        self._head_bytes += len(data)
+        if self._head_bytes > self.max_head_bytes:
+            self.send_400_response("The head of the request is too large.")
+        else:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        """Note that a head begins."""
+        self._reading_head = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """Note that the head was whole in time."""
+        self._reading_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def _start_timer(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(self.max_head_seconds, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.close()
+
+
+def raise_max_connections() -> int:
+    """Let this process open as many files as it may; give how many of them may be connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(16, wanted - RESERVED_DESCRIPTORS)

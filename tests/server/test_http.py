@@ -1,0 +1,162 @@
+"""The head of a request is bounded in size and time, on a real connection."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+import uvicorn
+
+from touchplate.server.app import App
+from touchplate.server.http import BoundedProtocol, raise_max_connections
+from touchplate.transport.asgi import Request, Response, Route
+
+GET = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
+
+
+class Quick(BoundedProtocol):
+    """With limits that a test can wait for."""
+
+    max_head_bytes = 1000
+    max_head_seconds = 0.2
+
+
+async def answer(_: Request) -> Response:
+    """Answer at once."""
+    return Response(200, b"ok")
+
+
+@contextlib.asynccontextmanager
+async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Connect to a server with those limits."""
+    app = App((Route("GET", "/x", answer), Route("POST", "/x", answer)))
+    config = uvicorn.Config(
+        app,
+        http=Quick,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        timeout_keep_alive=1,
+    )
+    config.load()
+    state = uvicorn.server.ServerState()
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Quick(config, state, {}), "127.0.0.1", 0)
+    try:
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            yield reader, writer
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+            while state.connections:  # noqa: ASYNC110  uvicorn tells nobody
+                await asyncio.sleep(0.01)
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+async def read_answer(reader: asyncio.StreamReader) -> bytes:
+    """Read one answer's status line and the rest of it."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    await reader.readexactly(2)
+    return head.split(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    "parts", [(GET,), (GET[:5], GET[5:]), (GET, GET), (GET + GET[:9], GET[9:])]
+)
+def test_requests(parts: tuple[bytes, ...]) -> None:
+    """Requests that are whole in time are answered, one after the other on one connection."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            for part in parts:
+                writer.write(part)
+                await asyncio.sleep(0.05)
+            for _ in range(b"".join(parts).count(GET)):
+                assert await read_answer(reader) == b"HTTP/1.1 200 OK"
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("start", "after"),
+    [
+        (b"", b""),
+        (b"GET", b""),
+        (b"GET /x HTTP/1.1\r\nhost: a\r\n", b""),
+        (b"\r\n", b""),
+        (GET + b"GET", b" /x"),
+        (GET + b"\r\n", b"\r\n"),
+        (GET, b"\r\n"),
+        (GET, b"G"),
+        (GET, b""),
+    ],
+)
+def test_slow_head(start: bytes, after: bytes) -> None:
+    """A client that never ends the head of a request, or says nothing, is not waited for."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            writer.write(start)
+            if start.startswith(GET):
+                await read_answer(reader)
+                writer.write(after)
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+
+    asyncio.run(run())
+
+
+def test_drip() -> None:
+    """A head that comes a byte at a time has no more time than another."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            began = asyncio.get_running_loop().time()
+            with contextlib.suppress(ConnectionError):
+                while not reader.at_eof():
+                    writer.write(b"a")
+                    await writer.drain()
+                    await asyncio.sleep(0.02)
+            assert asyncio.get_running_loop().time() - began < 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("line", [b"a: b\r\n", b"a" * 300, b""])
+def test_large_head(line: bytes) -> None:
+    """A head above the limit ends the connection, many small headers as one large one."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            head = b"GET /" + b"x" * (0 if line else 1001)
+            writer.write(head + (b"x HTTP/1.1\r\n" if line else b""))
+            with contextlib.suppress(ConnectionError):
+                for _ in range(1001 // len(line) + 1 if line else 0):
+                    writer.write(line)
+                    await writer.drain()
+                answered = await asyncio.wait_for(reader.read(), 5)
+                assert answered.startswith(b"HTTP/1.1 400")
+
+    asyncio.run(run())
+
+
+def test_slow_body_is_not_a_head() -> None:
+    """The time of a body is its route's business."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            writer.write(b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n")
+            await asyncio.sleep(0.4)
+            writer.write(b"ab")
+            assert await read_answer(reader) == b"HTTP/1.1 200 OK"
+
+    asyncio.run(run())
+
+
+def test_max_connections() -> None:
+    """Some descriptors are always left for files."""
+    assert raise_max_connections() == raise_max_connections() > 0
