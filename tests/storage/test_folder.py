@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from touchplate.errors import UnavailableError
+from touchplate.errors import RefusedError, UnavailableError
 from touchplate.storage.folder import FolderObjects
 
 
@@ -45,3 +45,16 @@ def test_failure(tmp_path: Path) -> None:
     with pytest.raises(UnavailableError) as refused:
         FolderObjects(tmp_path).put("a/b", b"one")
     assert refused.value.code == "STORAGE_UNAVAILABLE"
+
+
+def test_nothing_left_behind(tmp_path: Path) -> None:
+    """A put that is refused or fails leaves no file of its own."""
+    store = FolderObjects(tmp_path)
+    store.put("a/b", b"one")
+    with pytest.raises(RefusedError):
+        store.put_all({"a/c": b"two", "a/b": b"other"})
+    with pytest.raises(UnavailableError):
+        store.put_all({"a/d": b"two", "a/b/c": b"below a file"})
+
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")}
+    assert names - {"a/c", "a/d"} == {"a", "a/b"}

@@ -26,6 +26,28 @@ def test_same_again(objects: ObjectStore) -> None:
     assert objects.get("a/b") == b"one"
 
 
+def test_put_all(objects: ObjectStore) -> None:
+    """Many at once are all there; some of them may have been there before."""
+    objects.put("a/1", b"one")
+    objects.put_all({"a/1": b"one", "a/2": b"two", "b/c/3": b"three"})
+    objects.put_all({})
+
+    assert [objects.get(key) for key in ("a/1", "a/2", "b/c/3")] == [b"one", b"two", b"three"]
+
+
+def test_never_changes_among_many(objects: ObjectStore) -> None:
+    """Other bytes for one of many are refused, and what was there stays."""
+    objects.put("a/2", b"two")
+
+    with pytest.raises(RefusedError) as refused:
+        objects.put_all({"a/1": b"one", "a/2": b"other"})
+
+    assert refused.value.code == "FILE_EXISTS"
+    assert objects.get("a/2") == b"two"
+    objects.put_all({"a/1": b"one"})
+    assert objects.get("a/1") == b"one"
+
+
 def test_never_changes(objects: ObjectStore) -> None:
     """Other bytes are refused, and what was there stays."""
     objects.put("a/b", b"one")

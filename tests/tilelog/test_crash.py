@@ -70,6 +70,11 @@ class DyingObjects:
         with self._fault.step():
             self._under.put(key, data)
 
+    def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Put them one by one; any may fail."""
+        for key, data in objects.items():
+            self.put(key, data)
+
     def replace(self, key: str, data: bytes) -> None:
         """Replace, or fail."""
         with self._fault.step():

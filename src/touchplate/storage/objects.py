@@ -1,6 +1,7 @@
 """The seam of the object store, and the store in memory."""
 
 import string
+from collections.abc import Mapping
 from threading import Lock
 from typing import Final, Protocol
 
@@ -24,6 +25,12 @@ class ObjectStore(Protocol):
         Raises RefusedError FILE_EXISTS when other bytes are there: objects never change.
         """
 
+    def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Create all of them as `put` does, for less than one by one.
+
+        If it raises, some may be there and others not.
+        """
+
     def replace(self, key: str, data: bytes) -> None:
         """Create the object or put other bytes in its place, durably and in one step."""
 
@@ -44,6 +51,11 @@ class MemoryObjects:
         with self._lock:
             if self._objects.setdefault(key, data) != data:
                 raise differs(key)
+
+    def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Create the objects, or find the same bytes there."""
+        for key, data in objects.items():
+            self.put(key, data)
 
     def replace(self, key: str, data: bytes) -> None:
         """Create the object or put other bytes in its place."""

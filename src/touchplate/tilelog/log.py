@@ -33,6 +33,7 @@ from touchplate.tilelog.tiles import Tiles, checkpoint_of
 Ticket = TypeVar("Ticket")
 
 _BUSY_RETRY: Final = timedelta(seconds=1)
+_PACED: Final = 4  # from this part of `max_unsealed` on, batches wait for the object store
 _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
 
 _logger = logging.getLogger(__name__)
@@ -58,6 +59,7 @@ class TileLog:
         self._changed = Condition()  # guards everything below
         self._waiting: deque[tuple[Submission, Any, Callable[[Any], None]]] = deque()
         self._closing = False
+        self._seal_failed = False
         state = self._open()
         self._size = state.size  # as far as this process knows
         self._sealed = state.sealed  # entries that rest in objects
@@ -191,9 +193,7 @@ class TileLog:
     def _run_commits(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._waiting or self._sealed > self._forgotten or self._closing
-                )
+                self._changed.wait_for(self._may_commit)
                 count = min(len(self._waiting), self._settings.max_batch)
                 if self._closing and not count:
                     return
@@ -201,6 +201,15 @@ class TileLog:
                 sealed = self._sealed
             outcomes = self._commit([submission for submission, _, _ in batch], sealed)
             _deliver(batch, outcomes)
+
+    def _may_commit(self) -> bool:
+        """Say whether there is a transaction to be made now."""
+        if self._closing or self._sealed > self._forgotten:
+            return True
+        # Faster than the object store for a while: let it catch up, and the batch grow, rather
+        # than turn anybody away. If it is failing there is nothing to wait for.
+        ahead = self._size - self._sealed >= self._settings.max_unsealed // _PACED
+        return bool(self._waiting) and (self._seal_failed or not ahead)
 
     def _commit(self, submissions: list[Submission], sealed: int) -> list[Outcome]:
         try:
@@ -231,10 +240,13 @@ class TileLog:
             except Exception as error:  # noqa: BLE001 - the rows stay until the store is back
                 self._warn("could not seal", error)
                 with self._changed:
+                    self._seal_failed = True
+                    self._changed.notify_all()
                     self._changed.wait_for(lambda: self._closing, timeout=_SEAL_RETRY_SECONDS)
                 continue
             with self._changed:
                 self._sealed = max(self._sealed, sealed)
+                self._seal_failed = False
                 self._changed.notify_all()
 
     def _warn(self, what: str, error: Exception) -> None:

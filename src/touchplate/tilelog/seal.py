@@ -38,15 +38,18 @@ class Sealer:
         state = self._tiles.state()
         sealed = max(start, state.sealed)
         stop = min(state.size - state.size % TILE_WIDTH, sealed + _MAX_SEALED * TILE_WIDTH)
+        objects: dict[str, bytes] = {}
         while sealed < stop:
-            if self._seal_bundle(sealed // TILE_WIDTH):
+            bundle = self._bundle(sealed // TILE_WIDTH)
+            if bundle:
                 sealed += TILE_WIDTH
-                self._seal_tiles(sealed)
+                objects |= bundle | self._tiles_ending_at(sealed)
             elif self._tiles.state().sealed > sealed:
                 # Another process has dropped the rows meanwhile, so it had sealed them.
                 sealed = self._tiles.state().sealed
             else:
                 raise missing(tile_path(self._settings.entries_tile, sealed // TILE_WIDTH))
+        self._objects.put_all(objects)
         self._publish(state)
         return sealed
 
@@ -91,12 +94,12 @@ class Sealer:
     def _published_key(self) -> str:
         return f"{self._settings.name}/published"
 
-    def _seal_bundle(self, index: int) -> bool:
-        """Write the bundle's objects; say whether its rows were all there."""
+    def _bundle(self, index: int) -> dict[str, bytes]:
+        """Give the objects of a full bundle, or nothing if its rows are not there."""
         start = index * TILE_WIDTH
         segments = self._database.segments(start, start + TILE_WIDTH)
         if not segments:
-            return False
+            return {}
         records = b"".join(segment.records for segment in segments)
         hashes = b"".join(segment.hashes for segment in segments)
         stamps = b"".join(segment.stamps for segment in segments)
@@ -108,22 +111,25 @@ class Sealer:
             raise VerificationError(
                 "TLOG_INVALID", f"the rows of entry bundle {index} do not make a full one"
             )
-        self._objects.put(self._tiles.entries_key(index), records)
-        self._objects.put(self._tiles.stamps_key(index), stamps)
-        self._objects.put(self._tiles.tile_key(0, index), hashes)
-        return True
+        return {
+            self._tiles.entries_key(index): records,
+            self._tiles.stamps_key(index): stamps,
+            self._tiles.tile_key(0, index): hashes,
+        }
 
-    def _seal_tiles(self, sealed: int) -> None:
-        """Write the tiles above level 0 that end exactly at `sealed`."""
+    def _tiles_ending_at(self, sealed: int) -> dict[str, bytes]:
+        """Give the tiles above level 0 that end exactly at `sealed`."""
+        objects = {}
         level = 1
         while sealed % (1 << 8 * (level + 1)) == 0:
             index = (sealed >> 8 * (level + 1)) - 1
             hashes = self._database.tile(level, index)
             if hashes is not None:
-                self._objects.put(self._tiles.tile_key(level, index), hashes)
+                objects[self._tiles.tile_key(level, index)] = hashes
             elif self._objects.get(self._tiles.tile_key(level, index)) is None:
                 raise missing(tile_path(level, index))
             level += 1
+        return objects
 
 
 def _behind(message: str) -> SettingsError:
