@@ -27,6 +27,7 @@ NEVER = {
     "logging",
     "multiprocessing",
     "msgspec",
+    "pathlib",
     "rich",
     "select",
     "shutil",
@@ -36,11 +37,11 @@ NEVER = {
     "subprocess",
     "tempfile",
     "tuf",
-    "urllib.request",
+    "urllib",
     "urllib3",
     "zipfile",
 }
-VERIFY_MODULES = 190
+VERIFY_MODULES = 180
 VERSION_MODULES = {
     "touchplate",
     "touchplate.cli",

@@ -26,7 +26,8 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 def left_in(store: TrustStore) -> list[Path]:
     """List what an attempt left behind."""
-    return sorted(store.folder.iterdir()) if store.folder.exists() else []
+    folder = Path(store.folder)
+    return sorted(folder.iterdir()) if folder.exists() else []
 
 
 def test_add(repository: Repository, store: TrustStore) -> None:
@@ -39,7 +40,7 @@ def test_add(repository: Repository, store: TrustStore) -> None:
     assert instance.url == "https://sigstore.example.test"
     assert instance.tuf_url == "https://sigstore.example.test/tuf"
     assert instance.trusted_root_bytes() == b'{"trusted": "root 1"}'
-    assert left_in(store) == [instance.folder]
+    assert left_in(store) == [Path(instance.folder)]
 
 
 def test_wrong_fingerprint(repository: Repository, store: TrustStore) -> None:
@@ -65,7 +66,7 @@ def test_later_root(repository: Repository, store: TrustStore) -> None:
         at=NOW,
     )
 
-    assert (store.only().folder / "pinned.root.json").read_bytes() == second
+    assert Path(store.only().folder, "pinned.root.json").read_bytes() == second
 
 
 def test_repository_url(repository: Repository, store: TrustStore) -> None:

@@ -56,7 +56,7 @@ def test_withdrawn_signing_config(repository: Repository, instance: Instance) ->
     """A signing config that is published no more is used no more."""
     repository.publish({"trusted_root.json": b"second"})
     refresh(instance, repository, NOW)
-    assert not (instance.folder / "targets" / "signing_config.v0.2.json").exists()
+    assert not Path(instance.folder, "targets", "signing_config.v0.2.json").exists()
 
 
 def test_rotated_root(repository: Repository, instance: Instance) -> None:
@@ -154,7 +154,7 @@ def test_missing_timestamp(repository: Repository, instance: Instance) -> None:
 
 def test_tampered_pin(repository: Repository, instance: Instance) -> None:
     """A pinned root that was changed on disk is noticed."""
-    path = instance.folder / "pinned.root.json"
+    path = Path(instance.folder, "pinned.root.json")
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(VerificationError) as caught:
         refresh(instance, repository, NOW)
@@ -166,9 +166,9 @@ def test_no_scratch_left(repository: Repository, instance: Instance) -> None:
     repository.publish({"trusted_root.json": b"second"})
     refresh(instance, repository, NOW)
 
-    names = {path.name for path in instance.folder.iterdir()}
+    names = {path.name for path in Path(instance.folder).iterdir()}
     assert names == {"instance.json", "pinned.root.json", "metadata", "targets", "lock"}
-    assert instance.folder.stat().st_mode & 0o777 == 0o700
+    assert Path(instance.folder).stat().st_mode & 0o777 == 0o700
 
 
 # Roots 5 to 8 use an old name of the key type; as an error the notice would void the signatures.
@@ -182,7 +182,7 @@ def test_real_chain(conformance: Path, repository: Repository, tmp_path: Path) -
     fifth = (metadata / "5.root.json").read_bytes()
     (tmp_path / "pinned.root.json").write_bytes(fifth)
     digest = hashlib.sha256(fifth).hexdigest()
-    instance = Instance("sigstore.dev", known.tuf_url, known.tuf_url, digest, tmp_path)
+    instance = Instance("sigstore.dev", known.tuf_url, known.tuf_url, digest, str(tmp_path))
 
     # Root 15 is valid on that day, and the first file after the roots is missing here.
     with pytest.raises(UnavailableError, match=r"timestamp\.json"):

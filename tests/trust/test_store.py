@@ -12,9 +12,9 @@ from touchplate.trust.store import Instance, TrustStore, check_name, encode_inst
 
 def keep(store: TrustStore, name: str, url: str) -> Instance:
     """Write an instance as `add` does, without fetching."""
-    folder = store.folder / name
+    folder = Path(store.folder, name)
     (folder / "targets").mkdir(parents=True)
-    instance = Instance(name, url, url + "/tuf", "ab" * 32, folder)
+    instance = Instance(name, url, url + "/tuf", "ab" * 32, str(folder))
     (folder / "instance.json").write_bytes(encode_instance(instance))
     return instance
 
@@ -59,7 +59,7 @@ def test_unknown(store: TrustStore) -> None:
 def test_damaged(store: TrustStore, data: bytes) -> None:
     """A damaged file is a settings error that names it."""
     instance = keep(store, "ours", "https://sigstore.example.test")
-    (instance.folder / "instance.json").write_bytes(data)
+    Path(instance.folder, "instance.json").write_bytes(data)
     with pytest.raises(SettingsError, match=r"instance\.json"):
         store.get("ours")
 
@@ -75,7 +75,7 @@ def test_not_fetched(store: TrustStore) -> None:
 def test_oversized(store: TrustStore) -> None:
     """A file above the limit is not read whole."""
     instance = keep(store, "ours", "https://sigstore.example.test")
-    (instance.folder / "targets" / "trusted_root.json").write_bytes(b"x" * 5_000_001)
+    Path(instance.folder, "targets", "trusted_root.json").write_bytes(b"x" * 5_000_001)
     with pytest.raises(MalformedError) as caught:
         instance.trusted_root_bytes()
     assert caught.value.code == "LIMIT_EXCEEDED"

@@ -121,7 +121,7 @@ def _verify(word: str, bundle: str | None, wanted: Policy, trusted_root: Trusted
     path = None
     try:
         artifact = open_artifact(word)
-        path = bundle if bundle is not None else str(find_bundle(word))
+        path = bundle if bundle is not None else find_bundle(word)
         parsed = parse_bundle(read_file(path, MAX_BUNDLE_BYTES, "bundle"))
         verdict = verify(parsed, artifact, wanted, trusted_root, steps=steps)
     except TouchplateError as error:

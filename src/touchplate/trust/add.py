@@ -67,7 +67,7 @@ def add_instance(
         return existing
     tuf_url, root = _find_root(transport, bases, wanted)
     return _create(
-        store, Instance(name, url, tuf_url, wanted, store.folder / name), root, transport, at
+        store, Instance(name, url, tuf_url, wanted, f"{store.folder}/{name}"), root, transport, at
     )
 
 
@@ -77,7 +77,7 @@ def remove_instance(store: TrustStore, name: str) -> None:
     try:
         # Renamed first: from here on it is no instance, whatever of it is still there.
         doomed = tempfile.mkdtemp(dir=store.folder, prefix=".removed-")
-        instance.folder.rename(doomed)
+        Path(instance.folder).rename(doomed)
         shutil.rmtree(doomed)
     except OSError as error:
         raise SettingsError("FILE_UNREADABLE", f"{instance.folder}: {error.strerror}") from error
@@ -132,13 +132,14 @@ def _create(
     check_fingerprint(root, instance.fingerprint)
     scratch = None
     try:
-        store.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        parent = Path(store.folder)
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=store.folder, prefix=".adding-"))
         save_file(scratch / PINNED_ROOT, root, overwrite=False, mode=0o600)
-        refresh(replace(instance, folder=scratch), transport, at)
+        refresh(replace(instance, folder=str(scratch)), transport, at)
         save_file(scratch / "instance.json", encode_instance(instance), overwrite=False, mode=0o600)
         scratch.rename(instance.folder)
-        sync_folder(store.folder)
+        sync_folder(parent)
     except OSError as error:
         raise SettingsError("FILE_UNREADABLE", f"{store.folder}: {error.strerror}") from error
     finally:

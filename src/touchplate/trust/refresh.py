@@ -48,12 +48,13 @@ def refresh(instance: Instance, transport: Transport, at: datetime) -> None:
     have), SERVICE_UNAVAILABLE, FILE_UNREADABLE. On failure both files are as they were: the caller
     decides whether what is cached will do, this function never does.
     """
-    with _only_one(instance.folder), _errors_translated(instance):
+    folder = Path(instance.folder)
+    with _only_one(folder), _errors_translated(instance):
         updater = _updater(instance, transport, at)
         updater.refresh()
         # The trusted root first: a signing config never names a service that it does not yet know.
-        _fetch_target(updater, instance.folder, TRUSTED_ROOT, required=True)
-        _fetch_target(updater, instance.folder, SIGNING_CONFIG, required=False)
+        _fetch_target(updater, folder, TRUSTED_ROOT, required=True)
+        _fetch_target(updater, folder, SIGNING_CONFIG, required=False)
 
 
 def check_fingerprint(root: bytes, fingerprint: str) -> None:
@@ -70,9 +71,10 @@ def check_fingerprint(root: bytes, fingerprint: str) -> None:
 
 
 def _updater(instance: Instance, transport: Transport, at: datetime) -> Updater:
-    pinned = read_limited(instance.folder / PINNED_ROOT, MAX_ROOT_BYTES)
+    folder = Path(instance.folder)
+    pinned = read_limited(str(folder / PINNED_ROOT), MAX_ROOT_BYTES)
     check_fingerprint(pinned, instance.fingerprint)
-    metadata = instance.folder / "metadata"
+    metadata = folder / "metadata"
     metadata.mkdir(mode=0o700, exist_ok=True)
     updater = Updater(
         metadata_dir=str(metadata),

@@ -11,12 +11,15 @@ becomes a path (CVE-2026-24137, CVE-2026-24686). Whoever can write here decides 
 the folder is 0700; offline use trusts these files as they are.
 """
 
+# `verify` loads this: pathlib would be a twentieth of its start.
+# ruff: noqa: PTH118, PTH123, PTH208
+
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from touchplate.errors import MalformedError, SettingsError
@@ -41,7 +44,7 @@ class Instance:
     url: str
     tuf_url: str
     fingerprint: str
-    folder: Path
+    folder: str
 
     def trusted_root_bytes(self) -> bytes:
         """Give trusted_root.json as last fetched; no network (TRUST_UNKNOWN when never fetched)."""
@@ -61,7 +64,7 @@ class Instance:
 
     def _target(self, name: str) -> bytes:
         try:
-            return read_limited(self.folder / "targets" / name, MAX_TARGET_BYTES)
+            return read_limited(os.path.join(self.folder, "targets", name), MAX_TARGET_BYTES)
         except FileNotFoundError as error:
             raise SettingsError(
                 "TRUST_UNKNOWN",
@@ -73,14 +76,14 @@ class Instance:
 class TrustStore:
     """The instances below one folder; reading needs no lock, since every file is replaced whole."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
         """Look at `folder`, which need not exist."""
-        self.folder = folder / "instances"
+        self.folder: Final = os.path.join(folder, "instances")
 
     def instances(self) -> tuple[Instance, ...]:
         """Give all instances by name; a folder that is no instance is passed over."""
         try:
-            names = sorted(path.name for path in self.folder.iterdir())
+            names = sorted(os.listdir(self.folder))
         except FileNotFoundError:
             return ()
         except OSError as error:
@@ -125,15 +128,15 @@ class TrustStore:
     def find_name(self, name: str) -> Instance | None:
         """Give the instance kept under exactly that name, if there is one."""
         check_name(name)
-        folder = self.folder / name
+        folder = os.path.join(self.folder, name)
         try:
-            data = read_limited(folder / "instance.json", 10_000)
+            data = read_limited(os.path.join(folder, "instance.json"), 10_000)
         except (FileNotFoundError, NotADirectoryError):
             return None
         return parse_instance(data, name, folder)
 
 
-def parse_instance(data: bytes, name: str, folder: Path) -> Instance:
+def parse_instance(data: bytes, name: str, folder: str) -> Instance:
     """Read instance.json; anything but our own form is SETTINGS_INVALID."""
     try:
         fields = json.loads(data)
@@ -143,7 +146,7 @@ def parse_instance(data: bytes, name: str, folder: Path) -> Instance:
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SettingsError(
             "SETTINGS_INVALID",
-            f"{folder / 'instance.json'} is damaged",
+            f"{folder}/instance.json is damaged",
             hint=f"touchplate trust remove {name}, then touchplate trust add again",
         ) from error
     return Instance(name, url, tuf_url, fingerprint, folder)
@@ -178,10 +181,10 @@ def name_of(url: str) -> str:
     return name
 
 
-def read_limited(path: Path, max_bytes: int) -> bytes:
+def read_limited(path: str, max_bytes: int) -> bytes:
     """Read a whole file of at most `max_bytes` (LIMIT_EXCEEDED); FileNotFoundError if missing."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             data = file.read(max_bytes + 1)
     except (FileNotFoundError, NotADirectoryError):
         raise
