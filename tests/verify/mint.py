@@ -622,9 +622,9 @@ class Mint:
             self.promise(made, at)
         return made
 
-    def promise(self, entry: dict[str, Any], at: datetime) -> None:
+    def promise(self, entry: dict[str, Any], at: datetime | int) -> None:
         """Add the signed entry timestamp of the v1 log."""
-        seconds = int(at.timestamp())
+        seconds = at if isinstance(at, int) else int(at.timestamp())
         signed = jcs(
             {
                 "body": entry["canonicalizedBody"],

@@ -1,0 +1,372 @@
+"""When: RFC 3161 timestamps and the promises of v1 logs, and every way in which they do not count."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import pytest
+
+from tests.verify.mint import (
+    END,
+    NAME,
+    NOW,
+    START,
+    Held,
+    Mint,
+    authority,
+    b64,
+    build,
+    ca_json,
+    log_json,
+    new_key,
+    oid,
+    only_entry,
+    sequence,
+    spki,
+    stamp,
+    stamper,
+    usage,
+    window,
+    TIME_STAMPING,
+)
+from tests.verify.test_verifier import refused
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
+from touchplate.verify import Options
+
+SECOND = timedelta(seconds=1)
+
+
+def stamped(mint: Mint, **changes: Any) -> dict[str, Any]:
+    """Give a v2 bundle whose one timestamp is varied."""
+    signer = changes.pop("signer", mint.tsa)
+    return mint.bundle("v2-message", stamps=lambda value: [stamp(value, signer, **changes)])
+
+
+@pytest.mark.parametrize("hash_name", ["sha256", "sha384", "sha512"])
+def test_hashes(mint: Mint, hash_name: str) -> None:
+    """The imprint may be of any of the three hashes, and so may the certificate's."""
+    members = stamped(mint, hash_name=hash_name, certificate_hash=hash_name)
+
+    assert mint.verify(members).times[0].at == NOW
+
+
+def test_fraction(mint: Mint) -> None:
+    """A time is compared with its fraction of a second."""
+    assert mint.verify(stamped(mint, fraction=".25")).times[0].at == NOW + SECOND / 4
+
+
+def test_legacy_certificate_id(mint: Mint) -> None:
+    """The older attribute names the certificate by SHA-1, which still tells certificates apart."""
+    assert mint.verify(stamped(mint, certificate_hash="sha1")).identity == NAME
+
+
+def test_certificates_along(mint: Mint) -> None:
+    """A token may carry its signer's certificate, others too; they change nothing."""
+    along = [mint.root.der, mint.tsa.der, mint.tsa_root.der]
+
+    assert mint.verify(stamped(mint, certificates=along)).identity == NAME
+
+
+def test_source(mint: Mint) -> None:
+    """Each time says who vouches for it."""
+    by_both = mint.bundle("v1-message", stamps=lambda value: [stamp(value, mint.tsa)])
+
+    sources = {(time.source, time.name) for time in mint.verify(by_both).times}
+    assert sources == {
+        ("tsa", "https://tsa.example.test/api/v1/timestamp"),
+        ("log", "https://log-v1.example.test"),
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"imprint": bytes(32)},
+        {"hash_name": "sha1"},
+        {"content_type": "1.2.840.113549.1.7.1"},
+        {"message_digest": bytes(32)},
+        {"key": new_key("p256", 999)},
+        {"algorithm": sequence(oid("1.2.840.10045.4.3.3"))},
+        {"algorithm": sequence(oid("1.2.840.10045.4.1"))},
+        {"algorithm": sequence(oid("1.2.840.113549.1.1.11"), b"\x05\x00")},
+        {"at": END + SECOND},
+        {"at": START - SECOND},
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_refused(mint: Mint, changes: dict[str, Any]) -> None:
+    """A timestamp of a trusted authority with one thing wrong is fatal."""
+    assert refused(mint, stamped(mint, **changes)) == "TIMESTAMP_INVALID"
+
+
+def test_other_certificate_named(mint: Mint) -> None:
+    """The certificate named inside what was signed must be the authority's."""
+    assert refused(mint, stamped(mint, named=mint.tsa_root)) == "TIMESTAMP_INVALID"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"signers": 2}, {"signers": 0}, *({"drop_attribute": n} for n in range(3))]
+)
+def test_malformed(mint: Mint, changes: dict[str, Any]) -> None:
+    """One signer, and the attributes that RFC 3161 asks for."""
+    assert refused(mint, stamped(mint, **changes)) == "TIMESTAMP_MALFORMED"
+
+
+@pytest.mark.parametrize("status", [1, 2])
+def test_not_granted(mint: Mint, status: int) -> None:
+    """A response that was not granted, or granted with changes, is no timestamp."""
+    assert refused(mint, stamped(mint, status=status)) == "TIMESTAMP_INVALID"
+
+
+def test_stranger(mint: Mint, other: Mint) -> None:
+    """An authority that the trusted root does not list gives no time, whatever it carries along."""
+    for along in ((), (other.tsa.der, other.tsa_root.der)):
+        members = stamped(mint, signer=other.tsa, certificates=along)
+        assert refused(mint, members) == "TIMESTAMP_INVALID"
+
+
+def test_stranger_beside_a_friend(mint: Mint, other: Mint) -> None:
+    """A stranger's timestamp beside a trusted one is skipped; a trusted one that fails is not."""
+    good = mint.bundle(stamps=lambda value: [stamp(value, other.tsa), stamp(value, mint.tsa)])
+    bad = mint.bundle(
+        stamps=lambda value: [stamp(value, mint.tsa), stamp(value, mint.tsa, imprint=bytes(32))]
+    )
+
+    assert len(mint.verify(good).times) == 1
+    assert refused(mint, bad) == "TIMESTAMP_INVALID"
+
+
+def test_no_authority_trusted(mint: Mint, other: Mint) -> None:
+    """Where no authority is trusted, timestamps are passed over if a promise says when."""
+    bare = mint.trusted_root(lambda root: root.update(timestampAuthorities=[]))
+    promised = mint.bundle("v1-message", stamps=lambda value: [stamp(value, other.tsa)])
+
+    assert [time.source for time in mint.verify(promised, root=bare).times] == ["log"]
+    asked = Options(timestamp_authorities=1)
+    assert refused(mint, promised, root=bare, options=asked) == "TIMESTAMP_INVALID"
+    assert refused(mint, mint.bundle("v2-message"), root=bare) == "NO_VERIFIED_TIME"
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "proven"),
+    [
+        (NOW, NOW, True),
+        (NOW + SECOND, None, False),
+        (START, NOW - SECOND, False),
+        (NOW - SECOND, NOW - SECOND / 1000, False),
+    ],
+)
+def test_window_of_the_authority(
+    mint: Mint, begins: datetime, ends: datetime | None, proven: bool
+) -> None:
+    """The trusted root's window for the authority holds, both ends included."""
+
+    def narrow(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"][0]["validFor"] = window(begins, ends)
+
+    root = mint.trusted_root(narrow)
+    if proven:
+        assert mint.verify(stamped(mint), root=root).times[0].at == NOW
+    else:
+        assert refused(mint, stamped(mint), root=root) == "TIMESTAMP_INVALID"
+
+
+def test_one_of_two_windows(mint: Mint) -> None:
+    """An authority that is listed twice is valid when either entry is."""
+
+    def twice(root: dict[str, Any]) -> None:
+        past = {**root["timestampAuthorities"][0], "validFor": window(START, NOW - SECOND)}
+        root["timestampAuthorities"].insert(0, past)
+
+    assert mint.verify(stamped(mint), root=mint.trusted_root(twice)).identity == NAME
+
+
+def profile(*extensions: tuple[x509.ExtensionType, bool]) -> Callable[[Mint], Held]:
+    """Give a maker of a timestamp signer with these extensions only."""
+    return lambda mint: build(new_key("p256", 300), "odd", mint.tsa_root, *extensions)
+
+
+BOTH = x509.ExtendedKeyUsage(
+    [ObjectIdentifier("1.3.6.1.5.5.7.3.8"), ObjectIdentifier("1.3.6.1.5.5.7.3.3")]
+)
+SIGNING = (usage("digital_signature"), True)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        profile(SIGNING),
+        profile(SIGNING, (TIME_STAMPING, False)),
+        profile(SIGNING, (BOTH, True)),
+        profile((usage("key_agreement"), True), (TIME_STAMPING, True)),
+        profile(SIGNING, (TIME_STAMPING, True), (x509.BasicConstraints(True, None), True)),
+        profile(SIGNING, (TIME_STAMPING, True), (x509.PolicyConstraints(0, None), True)),
+        lambda mint: stamper("late", mint.tsa_root, number=301, begins=NOW + SECOND),
+        lambda mint: stamper("early", mint.tsa_root, number=302, ends=NOW - SECOND),
+        lambda mint: build(
+            new_key("p256", 303), "forged", None, SIGNING, (TIME_STAMPING, True),
+            issuer_name="tsa root 0",
+        ),
+    ],
+    ids=["no purpose", "not critical", "two purposes", "usage", "authority", "critical",
+         "not yet", "no longer", "not issued"],
+)  # fmt: skip
+def test_signer_profile(mint: Mint, make: Callable[[Mint], Held]) -> None:
+    """The signer's certificate is for timestamps alone, valid then, and issued by the anchor."""
+    odd = make(mint)
+
+    def listed(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", odd, mint.tsa_root)]
+
+    code = refused(mint, stamped(mint, signer=odd), root=mint.trusted_root(listed))
+    assert code == "TIMESTAMP_INVALID"
+
+
+@pytest.mark.parametrize("ends", [NOW, NOW - SECOND])
+def test_whole_chain_at_that_time(mint: Mint, ends: datetime) -> None:
+    """An authority above the signer must be valid at the time too, its last second included."""
+    root = authority("short root", number=310, ends=ends)
+    signer = stamper("tsa below short", root, number=311)
+
+    def listed(members: dict[str, Any]) -> None:
+        members["timestampAuthorities"] = [ca_json("https://tsa.example.test", signer, root)]
+
+    trusted = mint.trusted_root(listed)
+    if ends == NOW:
+        assert mint.verify(stamped(mint, signer=signer), root=trusted).identity == NAME
+    else:
+        assert refused(mint, stamped(mint, signer=signer), root=trusted) == "TIMESTAMP_INVALID"
+
+
+def test_entry_without_leaf(mint: Mint, other: Mint) -> None:
+    """If an entry lists authorities only, the signer comes in the token and must lead to them."""
+
+    def without(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", mint.tsa_root)]
+
+    root = mint.trusted_root(without)
+    forged = build(
+        new_key("p256", 320), "forged", None, SIGNING, (TIME_STAMPING, True),
+        issuer_name="tsa root 0",
+    )  # fmt: skip
+
+    assert mint.verify(stamped(mint, certificates=[mint.tsa.der]), root=root).identity == NAME
+    for members in (
+        stamped(mint),
+        stamped(mint, signer=other.tsa, certificates=[other.tsa.der, other.tsa_root.der]),
+        stamped(mint, signer=forged, certificates=[forged.der]),
+    ):
+        assert refused(mint, members, root=root) == "TIMESTAMP_INVALID"
+
+
+def test_rsa_encryption(mint: Mint) -> None:
+    """CMS may name RSA without its hash, which is then that of the digest."""
+    signer = build(
+        new_key("rsa2048", 330), "rsa tsa", mint.tsa_root, SIGNING, (TIME_STAMPING, True)
+    )  # fmt: skip
+
+    def listed(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", signer, mint.tsa_root)]
+
+    root = mint.trusted_root(listed)
+    for name in ("1.2.840.113549.1.1.1", "1.2.840.113549.1.1.11"):
+        members = stamped(mint, signer=signer, algorithm=sequence(oid(name), b"\x05\x00"))
+        assert mint.verify(members, root=root).identity == NAME
+
+
+def test_promise_on_a_v2_entry(mint: Mint) -> None:
+    """A v2 log makes no promises: one in its entry is refused, though the key did sign it."""
+    both = mint.with_(v2_key=mint.v1_key)
+    root = mint.trusted_root(lambda members: members["tlogs"].pop(1))
+    members = both.bundle("v2-message")
+    entry = only_entry(members)
+    mint.promise(entry, NOW)
+
+    assert refused(mint, members, root=root) == "SET_INVALID"
+
+
+@pytest.mark.parametrize("name", ["integratedTime", "logIndex", "canonicalizedBody"])
+def test_promise_binds(mint: Mint, name: str) -> None:
+    """The promise is over the time, the index and the body."""
+    members = mint.bundle("v1-message")
+    entry = only_entry(members)
+    entry[name] = b64(b"{}") if name == "canonicalizedBody" else str(int(entry[name]) + 1)
+
+    assert refused(mint, members) == "SET_INVALID"
+
+
+def test_promise_of_another_key(mint: Mint) -> None:
+    """The promise is by the log whose entry it is."""
+    members = mint.bundle("v1-message")
+    mint.with_(v1_key=new_key("p256", 340)).promise(only_entry(members), NOW)
+
+    assert refused(mint, members) == "SET_INVALID"
+
+
+def test_promise_with_ed25519(mint: Mint) -> None:
+    """V1 logs sign with ECDSA: a promise is not looked for under another kind of key."""
+    strange = new_key("ed25519", 350)
+    members = mint.bundle("v1-message")
+    entry = only_entry(members)
+    entry["logId"]["keyId"] = b64(sha256(spki(strange)).digest())
+
+    def listed(root: dict[str, Any]) -> None:
+        root["tlogs"][0] = log_json("https://log-v1.example.test", strange)
+
+    assert refused(mint, members, root=mint.trusted_root(listed)) == "SET_INVALID"
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends", "proven"),
+    [(NOW, NOW, True), (NOW + SECOND, END, False), (START, NOW - SECOND, False)],
+)
+@pytest.mark.parametrize(("shape", "log"), [("v1-message", 0), ("v2-message", 1)])
+def test_window_of_the_log(
+    mint: Mint, shape: str, log: int, begins: datetime, ends: datetime, proven: bool
+) -> None:
+    """A log's key counts within its window: at the promised time, or at some verified time."""
+
+    def narrow(root: dict[str, Any]) -> None:
+        root["tlogs"][log]["publicKey"]["validFor"] = window(begins, ends)
+
+    root = mint.trusted_root(narrow)
+    if proven:
+        assert mint.verify(mint.bundle(shape), root=root).identity == NAME
+    else:
+        assert refused(mint, mint.bundle(shape), root=root) == "LOG_KEY_NOT_VALID_AT_TIME"
+
+
+def test_window_of_a_v1_log_without_promise(mint: Mint) -> None:
+    """Without a promise a v1 entry has no time: the timestamp's must lie in the key's window."""
+    members = mint.bundle("v1-message", stamps=lambda value: [stamp(value, mint.tsa)])
+    del only_entry(members)["inclusionPromise"]
+
+    def narrow(root: dict[str, Any]) -> None:
+        root["tlogs"][0]["publicKey"]["validFor"] = window(NOW + SECOND)
+
+    assert mint.verify(members).times[0].source == "tsa"
+    root = mint.trusted_root(narrow)
+    assert refused(mint, members, root=root) == "LOG_KEY_NOT_VALID_AT_TIME"
+
+
+def test_a_log_listed_twice(mint: Mint) -> None:
+    """A log that stands in the trusted root with two windows is valid in both."""
+
+    def twice(root: dict[str, Any]) -> None:
+        for log in tuple(root["tlogs"]):
+            later = {**log, "publicKey": {**log["publicKey"], "validFor": window(NOW + SECOND)}}
+            root["tlogs"].insert(0, later)
+
+    root = mint.trusted_root(twice)
+    assert mint.verify(mint.bundle("v1-message"), root=root).identity == NAME
+    assert mint.verify(mint.bundle("v2-message"), root=root).identity == NAME
+
+
+def test_time_after_the_calendar(mint: Mint) -> None:
+    """A promised time beyond the year 9999 is refused, not a crash."""
+    members = mint.bundle("v1-message")
+    mint.promise(only_entry(members), 253_402_300_800)
+
+    assert refused(mint, members) == "SET_INVALID"
