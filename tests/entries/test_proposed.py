@@ -3,18 +3,25 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from hashlib import new, sha256
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.entries.worked import ARTIFACT, PAYLOAD, PAYLOAD_TYPE, Vector
-from touchplate.entries import dsse_v001, hashedrekord_v001
+from touchplate.entries import Claim, dsse_v001, hashedrekord_v001
 from touchplate.entries.pem import encode_pem
 from touchplate.entries.proposed import parse_proposed
 from touchplate.errors import TouchplateError
+from touchplate.formats.bundle import MessageSignature
+from touchplate.formats.certificate import parse_certificate
 from touchplate.formats.dsse import pae
 from touchplate.keys.algorithms import by_name
 from touchplate.keys.signer import PrivateKeySigner, generate
@@ -193,6 +200,51 @@ def test_hex_keeps_its_case(worked: Worked) -> None:
     value = request["spec"]["data"]["hash"]["value"].upper()
     request["spec"]["data"]["hash"]["value"] = value
     assert json.loads(admit(request))["spec"]["data"]["hash"]["value"] == value
+
+
+def test_chain() -> None:
+    """A leaf with its chain after it is stored whole, and the leaf's key verifies."""
+    signer, other = generate(), generate()
+    leaf, issuer = certificate(signer), certificate(other)
+    chain = encode_pem("CERTIFICATE", leaf) + encode_pem("CERTIFICATE", issuer)
+    request = message_by(signer)
+    request["spec"]["signature"]["publicKey"]["content"] = b64encode(chain).decode()
+    body = admit(request)
+    stored = json.loads(body)["spec"]["signature"]["publicKey"]["content"]
+    assert b64decode(stored) == chain
+    claim = Claim(
+        MessageSignature(None, None, b""),
+        b64decode(request["spec"]["signature"]["content"]),
+        signer.public_key,
+        parse_certificate(leaf),
+        lambda name: new(name, ARTIFACT).digest(),
+    )
+    hashedrekord_v001.match(body, claim)
+    with pytest.raises(TouchplateError, match="another certificate"):
+        hashedrekord_v001.match(body, replace(claim, certificate=parse_certificate(issuer)))
+    turned = encode_pem("CERTIFICATE", issuer) + encode_pem("CERTIFICATE", leaf)
+    request["spec"]["signature"]["publicKey"]["content"] = b64encode(turned).decode()
+    assert refused(request) == "SIGNATURE_INVALID"
+
+
+@pytest.mark.parametrize("count", [2, 11])
+def test_bad_chain(count: int) -> None:
+    """Two public keys are no chain, and a chain has at most ten certificates."""
+    signer = generate()
+    pem = encode_pem("PUBLIC KEY", signer.public_key.spki)
+    if count > 2:
+        pem = encode_pem("CERTIFICATE", certificate(signer))
+    request = message_by(signer)
+    request["spec"]["signature"]["publicKey"]["content"] = b64encode(pem * count).decode()
+    assert refused(request) == "REQUEST_MALFORMED"
+
+
+def certificate(signer: PrivateKeySigner) -> bytes:
+    """Make a self-signed certificate."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a name")])
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, signer.crypto.public_key(), 1, now, now)
+    return builder.sign(signer.crypto, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -23,12 +24,13 @@ START_MS = 1_767_225_600_000
 class Service:
     """One log behind HTTP. The clock moves by a second with each look."""
 
-    def __init__(self, settings: TlogSettings | None = None) -> None:
+    def __init__(self, settings: TlogSettings | None = None, *, max_waiting: int = 4096) -> None:
         clock = count(START_MS, 1000)
         self.signer = generate("ecdsa-p256")
         self.key = log_key(ORIGIN, self.signer)
+        tile_settings = tile_log_settings(self.key, lambda: next(clock))
         self.tiles = TileLog(
-            tile_log_settings(self.key, lambda: next(clock)), MemoryLog(), MemoryObjects()
+            replace(tile_settings, max_waiting=max_waiting), MemoryLog(), MemoryObjects()
         )
         self.log = TransparencyLog(self.key, self.tiles, settings)
         self._executor = ThreadPoolExecutor(2)

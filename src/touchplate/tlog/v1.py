@@ -103,7 +103,8 @@ def answer_info(log: TransparencyLog, checkpoint: SignedCheckpoint) -> Response:
 def answer_error(error: TouchplateError, prefix: str = "") -> Response:
     """Answer one of our errors: 503 if time must pass, else the client's mistake, 400."""
     if isinstance(error, UnavailableError):
-        return answer_fault(503, "unexpected error communicating with transparency log")
+        text = "unexpected error communicating with transparency log"
+        return answer_fault(503, text, headers=(("retry-after", "1"),))
     return answer_fault(400, prefix + str(error))
 
 

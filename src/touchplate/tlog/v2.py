@@ -25,6 +25,8 @@ _GRPC_INVALID_ARGUMENT: Final = 3
 _GRPC_ALREADY_EXISTS: Final = 6
 _GRPC_UNAVAILABLE: Final = 14
 
+_RETRY: Final = (("retry-after", "1"),)
+
 
 class EntryEncoder:
     """Writes the 201 answer. One thread uses it: it keeps the last checkpoint's text."""
@@ -62,7 +64,9 @@ def _encode_tree(checkpoint: SignedCheckpoint) -> bytes:
 def answer_error(error: TouchplateError) -> Response:
     """Answer as grpc-gateway does; `code` is the gRPC code, the client's mistakes are 400."""
     if isinstance(error, UnavailableError):
-        return _error(503, _GRPC_UNAVAILABLE, "reached max pushback; retry")
+        busy = error.code == "LOG_BUSY"
+        message = "reached max pushback; retry" if busy else "failed to integrate entry"
+        return _error(503, _GRPC_UNAVAILABLE, message, _RETRY)
     message = str(error)
     if error.code != "REQUEST_MALFORMED":
         message = f"invalid hashedrekord request: {message}"
