@@ -1,19 +1,30 @@
 """The server as a process: first start, restart, and every way to end."""
 
+import contextlib
 import json
 import re
 import signal
 import stat
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from touchplate.clients.ca import CaClient
+from touchplate.errors import UnavailableError
+from touchplate.formats.certificate import SCT_LIST, Certificate
+from touchplate.formats.ct import parse_leaf_index, parse_tile_leaf
+from touchplate.formats.sct import parse_sct_list
+from touchplate.keys.signer import generate
+from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import choose_origin, open_deployment
+from touchplate.server.operator import mint
+from touchplate.transport.http import HttpTransport
 
 if TYPE_CHECKING:
     from tests.server.conftest import Load, Server, Start
@@ -24,8 +35,9 @@ EMAIL = "maker@example.com"
 THREADS = 8
 
 
-def check_promises(data: Path, load: "Load") -> int:
-    """Prove each answered entry and checkpoint from the folder; give the log's size."""
+@contextlib.contextmanager
+def opened(data: Path) -> Iterator[Deployment]:
+    """Open the folder of a server that has ended."""
     with DataFolder.serve(data) as folder:
         origin, follows = choose_origin(folder.instance, None, ("127.0.0.1", 1))
         deployment = open_deployment(
@@ -36,16 +48,20 @@ def check_promises(data: Path, load: "Load") -> int:
             now=lambda: datetime.now(UTC),
         )
         try:
-            size = deployment.tlog.check().size
-            deployment.ct.check()
-            for answered in load.answered:
-                entry = deployment.tlog.entry(answered.index)
-                assert entry is not None
-                assert entry.record[2:] == answered.body
-                assert deployment.tlog.root_at(answered.size) == answered.root
-            return size
+            yield deployment
         finally:
             deployment.close()
+
+
+def check_promises(data: Path, load: "Load") -> int:
+    """Prove each answered entry and checkpoint from the folder; give the log's size."""
+    with opened(data) as deployment:
+        for answered in load.answered:
+            entry = deployment.tlog.entry(answered.index)
+            assert entry is not None
+            assert entry.record[2:] == answered.body
+            assert deployment.tlog.root_at(answered.size) == answered.root
+        return deployment.tlog.check().size
 
 
 def test_first_start(start: "Start", tmp_path: Path) -> None:
@@ -127,6 +143,44 @@ def test_sigkill_under_load(
         size_now = check_promises(tmp_path / "data", running)
         assert size_now >= size + len(running.answered)
         size = size_now
+
+
+def test_sigkill_while_issuing(start: "Start", tmp_path: Path) -> None:
+    """Each certificate that was handed out is in the certificate log, whenever the server died."""
+    data = tmp_path / "data"
+    issued: list[Certificate] = []
+
+    def keep_asking(url: str, token: str) -> None:
+        client = CaClient(url, HttpTransport())
+        with contextlib.suppress(UnavailableError):
+            while True:
+                issued.append(client.issue(token, generate("ecdsa-p256")).leaf)
+
+    for _ in range(3):
+        server = start(data)
+        url = server.wait_until_ready()
+        token = mint(data, EMAIL, now=datetime.now(UTC))
+        threads = [threading.Thread(target=keep_asking, args=(url, token)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        enough = len(issued) + 20
+        while len(issued) < enough:
+            time.sleep(0.005)
+        server.stop(signal.SIGKILL)
+        for thread in threads:
+            thread.join()
+
+    with opened(data) as deployment:
+        deployment.ct.check()
+        for leaf in issued:
+            (sct,) = parse_sct_list(leaf.extensions[SCT_LIST].value)
+            index = parse_leaf_index(sct.extensions)
+            assert index is not None
+            entry = deployment.ct.entry(index)
+            assert entry is not None
+            logged = parse_tile_leaf(entry.record).entry
+            assert logged.certificate == leaf.tbs_without(SCT_LIST)
+            assert logged.timestamp_ms == sct.timestamp_ms
 
 
 def test_sigkill_at_first_start(start: "Start", tmp_path: Path) -> None:
