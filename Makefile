@@ -33,7 +33,7 @@ test: $(READY) ## all tests
 	@$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 test-fast: $(READY) ## tests that take under a minute together
-	@$(BIN)/pytest -n $(WORKERS) -m "not slow" $(PYTEST_ARGS)
+	@$(BIN)/pytest -n $(WORKERS) -m "not slow" --hypothesis-profile=fast $(PYTEST_ARGS)
 
 check: $(READY) ## format, lint, types, import contract, docs
 	@$(BIN)/ruff format --check .

@@ -9,6 +9,7 @@ from hypothesis import settings
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 settings.register_profile("touchplate", deadline=None, print_blob=True)
+settings.register_profile("fast", parent=settings.get_profile("touchplate"), max_examples=25)
 settings.load_profile("touchplate")
 
 

@@ -163,7 +163,7 @@ def recompute(demo: Demo, path: Path, before: tuple[int, bytes]) -> None:
 
     stored = demo.read_tile(0, index // 256, tile_width(0, index // 256, size))
     hold(stored[index % 256 * 32 :][:32] == leaf, "the tile holds another leaf")
-    print(f"Leaf {index} of the tiles is the hash of the entry:  {leaf.hex()}")
+    print(f"Leaf {index} of the tiles is the hash of the entry:   {leaf.hex()}")
     hold(tree_root(size, demo.read_tile) == root, "the tiles have another root")
     print(f"The root of the tiles is the checkpoint's:      {root.hex()}")
     proof = inclusion_proof(index, size, demo.read_tile)
