@@ -122,6 +122,24 @@ def test_certificate_renewed(world: World, meddler: Meddler) -> None:
     assert first.verdict.key != second.verdict.key
 
 
+def test_certificate_ends_while_waiting(world: World, meddler: Meddler) -> None:
+    """When the certificate ends before the log has the entry, all is done again with a new one."""
+    waited: list[Response] = []
+
+    def wait(response: Response) -> Response:
+        waited.append(response)
+        if len(waited) == 1:
+            world.clock.advance(timedelta(minutes=11))
+        return response
+
+    meddler.instead["timestamp"] = wait
+    token = world.token(lifetime=timedelta(hours=1))
+    signed = Signer(services(world, meddler, 1), token, world.clock).sign(ARTIFACT)
+
+    assert signed.bundle.entries[0].log_index == 1
+    assert sum(url.endswith("signingCert") for url in meddler.asked) == 2
+
+
 def test_expired_token(world: World, meddler: Meddler) -> None:
     """With an expired token nothing is sent."""
     token = world.token()

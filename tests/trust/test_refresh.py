@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from securesystemslib.formats import encode_canonical
 from securesystemslib.signer._crypto_signer import CryptoSigner
+from securesystemslib.signer._key import Key
+from tuf.api._payload import Root
+from tuf.api.metadata import Metadata
 
 from touchplate.errors import UnavailableError, VerificationError
 from touchplate.trust.add import add_instance
@@ -157,6 +160,22 @@ def test_tampered_pin(repository: Repository, instance: Instance) -> None:
     path = Path(instance.folder, "pinned.root.json")
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(VerificationError) as caught:
+        refresh(instance, repository, NOW)
+    assert caught.value.code == "TRUST_REFUSED"
+
+
+def test_ghsa_3633_5h82_39pq_one_key_twice(repository: Repository, instance: Instance) -> None:
+    """One key under two names does not count as two."""
+    path = f"{repository.url}/tuf/1.root.json"
+    root = Root.from_dict(json.loads(repository.files[path])["signed"])
+    root.version, repository.root_version = 2, 2
+    other = Key.from_dict("another name", repository.key.public_key.to_dict())
+    root.add_key(other, "targets")
+    metadata = Metadata(root)
+    metadata.sign(repository.key)
+    repository.put("2.root.json", metadata.to_bytes())
+
+    with pytest.raises(VerificationError, match="two names") as caught:
         refresh(instance, repository, NOW)
     assert caught.value.code == "TRUST_REFUSED"
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from touchplate.clients.tsa import Timestamp, TsaClient
 from touchplate.entries.claim import Claim
-from touchplate.errors import MalformedError, RefusedError, TouchplateError
+from touchplate.errors import MalformedError, RefusedError, TouchplateError, VerificationError
 from touchplate.formats.bundle import (
     Bundle,
     CertificateMaterial,
@@ -128,6 +128,20 @@ class Signer:
         return self._sign(attempt, artifact)
 
     def _sign(
+        self,
+        attempt: Callable[[_Credential], tuple[MessageSignature | Envelope, Claim]],
+        artifact: Artifact,
+    ) -> Signed:
+        try:
+            return self._sign_once(attempt, artifact)
+        except VerificationError as error:
+            if error.code != "CERT_NOT_VALID_AT_TIME":
+                raise
+        # The certificate ended while a service let us wait: once more, with a new key.
+        self._credential = None
+        return self._sign_once(attempt, artifact)
+
+    def _sign_once(
         self,
         attempt: Callable[[_Credential], tuple[MessageSignature | Envelope, Claim]],
         artifact: Artifact,

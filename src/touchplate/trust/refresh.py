@@ -52,6 +52,7 @@ def refresh(instance: Instance, transport: Transport, at: datetime) -> None:
     with _only_one(folder), _errors_translated(instance):
         updater = _updater(instance, transport, at)
         updater.refresh()
+        _check_distinct_keys(updater)
         # The trusted root first: a signing config never names a service that it does not yet know.
         _fetch_target(updater, folder, TRUSTED_ROOT, required=True)
         _fetch_target(updater, folder, SIGNING_CONFIG, required=False)
@@ -86,6 +87,17 @@ def _updater(instance: Instance, transport: Transport, at: datetime) -> Updater:
     # The client has no parameter for its reference time, and takes it once, when it is made.
     updater._trusted_set.reference_time = at  # noqa: SLF001
     return updater
+
+
+def _check_distinct_keys(updater: Updater) -> None:
+    """Refuse a root in which one key counts twice towards a threshold (GHSA-3633-5h82-39pq)."""
+    root = updater._trusted_set.root  # noqa: SLF001
+    for name, role in root.roles.items():
+        public = [root.keys[keyid].keyval.get("public") for keyid in role.keyids]
+        if len(set(public)) != len(public):
+            raise VerificationError(
+                "TRUST_REFUSED", f"the root lists a key of its role {name} under two names"
+            )
 
 
 def _fetch_target(updater: Updater, folder: Path, name: str, *, required: bool) -> None:
