@@ -1,15 +1,16 @@
 """Every exception that leaves this package, in one tree.
 
     TouchplateError
-    ├── MalformedError        these bytes are not what the format says        (the sender)
-    ├── VerificationError     well formed, and not proven                     (nobody: do not trust it)
+    ├── MalformedError        these bytes are not what the format says    (the sender)
+    ├── VerificationError     well formed, and not proven                 (nobody: do not trust it)
     │   └── PolicyError       proven, but not by whom you asked for
-    ├── RefusedError          understood, and not allowed                     (the caller)
-    ├── UnavailableError      try again; carries `retry_after`                (time)
-    └── SettingsError         this deployment is set up wrongly               (the operator)
+    ├── RefusedError          understood, and not allowed                 (the caller)
+    ├── UnavailableError      try again; carries `retry_after`            (time)
+    └── SettingsError         this deployment is set up wrongly           (the operator)
 
 The branch says who must act. The `code` is stable: JSON output, HTTP problem details, metrics and
-`docs/reference/errors.md` use it. `CODES` is the list of them; a code that is not there cannot be raised.
+`docs/reference/errors.md` use it. `CODES` is the list of them; a code that is not there cannot be
+raised.
 """
 
 from datetime import timedelta
@@ -17,7 +18,7 @@ from typing import Final
 
 
 class TouchplateError(Exception):
-    """Something did not hold. `code` is stable, the text is for people and names the value at fault."""
+    """Something did not hold. `code` is stable; the text is for people, and names the value."""
 
     def __init__(
         self,
@@ -84,7 +85,7 @@ class SettingsError(TouchplateError):
     """This deployment, or this machine, is set up wrongly. The operator must act."""
 
 
-# code: what it means, in one sentence. Grouped by who raises it; docs/reference/errors.md explains each.
+# code: what it means, in one sentence. docs/reference/errors.md says what to do about each.
 CODES: Final[dict[str, str]] = {
     # formats: bytes that are not what they should be
     "JSON_MALFORMED": "The text is not the JSON that the format asks for.",
@@ -108,10 +109,10 @@ CODES: Final[dict[str, str]] = {
     "RESPONSE_MALFORMED": "A service answered with something that its protocol does not allow.",
     "LIMIT_EXCEEDED": "The input is larger, deeper or longer than the limit named.",
     # verification: well formed, and not proven
-    "KEY_MODE_MISMATCH": "The bundle is signed with a key and the policy asks for an identity, or the reverse.",
+    "KEY_MODE_MISMATCH": "The bundle is signed with a key, the policy asks for an identity, or the reverse.",
     "KEY_UNREADABLE": "The public key cannot be read or is of a kind that is not supported.",
     "DSSE_SIGNATURE_COUNT": "The DSSE envelope does not hold exactly one signature.",
-    "TIMESTAMP_INVALID": "A signed timestamp does not verify against a trusted timestamp authority.",
+    "TIMESTAMP_INVALID": "A timestamp does not verify against a trusted timestamp authority.",
     "SET_INVALID": "The log's inclusion promise (signed entry timestamp) does not verify.",
     "NO_VERIFIED_TIME": "No trusted source says when the signature was made.",
     "CA_NOT_VALID_AT_TIME": "No trusted certificate authority was valid at the time of signing.",
@@ -124,7 +125,7 @@ CODES: Final[dict[str, str]] = {
     "ISSUER_MISMATCH": "The identity was vouched for by another issuer than the policy asks for.",
     "EXTENSION_MISMATCH": "A certificate extension has another value than the policy asks for.",
     "LOG_UNKNOWN": "No log entry of the bundle is from a log that the trusted root lists.",
-    "LOG_THRESHOLD": "Too few distinct logs, timestamp authorities or certificate logs vouch for this.",
+    "LOG_THRESHOLD": "Too few distinct logs or timestamp authorities vouch for this.",
     "CHECKPOINT_KEYHINT": "The checkpoint holds no signature line by the log's name and key.",
     "CHECKPOINT_SIGNATURE": "The log's signature on the checkpoint does not verify.",
     "CHECKPOINT_ROOT_MISMATCH": "The inclusion proof and the checkpoint speak of different trees.",
@@ -164,7 +165,7 @@ CODES: Final[dict[str, str]] = {
     # settings: the operator
     "SETTINGS_INVALID": "A setting is missing or has a value that is not allowed.",
     "DATA_FOLDER_UNSAFE": "The data folder or a key file is open to other users.",
-    "KEY_NOT_FOUND": "A private key that the service needs is missing or does not fit its certificate.",
+    "KEY_NOT_FOUND": "A private key of the service is missing or does not fit its certificate.",
     "STATE_BEHIND": "The stored log is behind a checkpoint that was published.",
     "TRUST_UNKNOWN": "This machine does not trust any such instance yet.",
     "USAGE": "The command line is not one that the command understands.",
