@@ -1,1 +1,1 @@
-"""HTTP both ways: `http` is the client's seam, `asgi` the server's. Errors are ours at both ends."""
+"""HTTP both ways: `http` is the client's seam, `asgi` the server's. Errors are always ours."""
