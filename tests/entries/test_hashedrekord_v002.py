@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.entries.worked import ARTIFACT, Vector
+from tests.entries.worked import ARTIFACT, Vector, certificate
 from touchplate.entries.admission import ALLOWED
 from touchplate.entries.hashedrekord_v002 import admit_request, encode_request
 from touchplate.errors import TouchplateError
@@ -203,6 +203,38 @@ def test_garbage_certificate(der: bytes) -> None:
     del verifier["publicKey"]
     verifier["x509Certificate"] = {"rawBytes": b64encode(der).decode()}
     assert refused(request) in {"REQUEST_MALFORMED", "KEY_UNREADABLE"}
+
+
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
+@given(data=st.data())
+def test_changed_certificate(data: st.DataObject) -> None:
+    """A certificate with any bytes changed is read or refused with one of our errors."""
+    signer = generate("ecdsa-p256")
+    der = bytearray(certificate(signer))
+    for _ in range(data.draw(st.integers(1, 3))):
+        # The signature at the end, whose length varies, is not read.
+        der[data.draw(st.integers(0, 240))] = data.draw(st.integers(0, 255))
+    request = request_by(signer)
+    verifier = request["hashedRekordRequestV002"]["signature"]["verifier"]
+    del verifier["publicKey"]
+    verifier["x509Certificate"] = {"rawBytes": b64encode(der).decode()}
+    try:
+        admit_request(json.dumps(request).encode())
+    except TouchplateError:
+        return
+
+
+@pytest.mark.parametrize("version", [1, 3, 255])
+def test_version_of_certificate(version: int) -> None:
+    """A certificate is of version 1 or 3."""
+    signer = generate("ecdsa-p256")
+    first = bytes.fromhex("a0030201")
+    der = certificate(signer).replace(first + b"\2", first + bytes([version]), 1)
+    request = request_by(signer)
+    verifier = request["hashedRekordRequestV002"]["signature"]["verifier"]
+    del verifier["publicKey"]
+    verifier["x509Certificate"] = {"rawBytes": b64encode(der).decode()}
+    assert refused(request) == "REQUEST_MALFORMED"
 
 
 @given(

@@ -4,18 +4,14 @@ import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import new, sha256
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.entries.worked import ARTIFACT, PAYLOAD, PAYLOAD_TYPE, Vector
+from tests.entries.worked import ARTIFACT, PAYLOAD, PAYLOAD_TYPE, Vector, certificate
 from touchplate.entries import Claim, dsse_v001, hashedrekord_v001
 from touchplate.entries.pem import encode_pem
 from touchplate.entries.proposed import parse_proposed
@@ -237,14 +233,6 @@ def test_bad_chain(count: int) -> None:
     request = message_by(signer)
     request["spec"]["signature"]["publicKey"]["content"] = b64encode(pem * count).decode()
     assert refused(request) == "REQUEST_MALFORMED"
-
-
-def certificate(signer: PrivateKeySigner) -> bytes:
-    """Make a self-signed certificate."""
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a name")])
-    now = datetime(2030, 1, 1, tzinfo=UTC)
-    builder = x509.CertificateBuilder(name, name, signer.crypto.public_key(), 1, now, now)
-    return builder.sign(signer.crypto, hashes.SHA256()).public_bytes(Encoding.DER)
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,13 @@
 import json
 from base64 import b64decode
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import new
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from touchplate.entries import Claim
 from touchplate.formats.bundle import (
@@ -15,6 +20,7 @@ from touchplate.formats.bundle import (
 )
 from touchplate.formats.dsse import pae
 from touchplate.keys.public import load_public_key
+from touchplate.keys.signer import PrivateKeySigner
 
 VECTORS = Path(__file__).resolve().parent.parent / "vectors" / "entries"
 ARTIFACT = b"hello, transparency log\n"
@@ -73,3 +79,11 @@ def load(folder: str) -> Vector:
         (path / "body.json").read_bytes(),
         (path / "leaf_hash").read_text().strip(),
     )
+
+
+def certificate(signer: PrivateKeySigner) -> bytes:
+    """Make a self-signed certificate."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a name")])
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder(name, name, signer.crypto.public_key(), 1, now, now)
+    return builder.sign(signer.crypto, hashes.SHA256()).public_bytes(Encoding.DER)

@@ -69,7 +69,7 @@ def _spki(der: bytes) -> bytes:
     """Give the SubjectPublicKeyInfo of a certificate."""
     # Loaded on use: verification reads certificates with `formats.certificate` and starts faster.
     # Here the other way pays: the library reads a certificate in a fifth of the time.
-    from cryptography.x509 import load_der_x509_certificate
+    from cryptography.x509 import InvalidVersion, load_der_x509_certificate
 
     try:
         load_der_x509_certificate(der)
@@ -79,7 +79,7 @@ def _spki(der: bytes) -> bytes:
         for _ in range(5 if der[at] == INTEGER else 6):
             _, _, at = element(der, at, end)
         _, stop = expect(der, at, end, SEQUENCE)
-    except ValueError as error:
+    except (ValueError, InvalidVersion) as error:
         raise MalformedError("REQUEST_MALFORMED", f"certificate: {error}") from error
     return der[at:stop]
 
