@@ -109,7 +109,7 @@ CODES: Final[dict[str, str]] = {
     "RESPONSE_MALFORMED": "A service answered with something that its protocol does not allow.",
     "LIMIT_EXCEEDED": "The input is larger, deeper or longer than the limit named.",
     # verification: well formed, and not proven
-    "KEY_MODE_MISMATCH": "The bundle has a key where the policy asks for an identity, or the reverse.",
+    "KEY_MODE_MISMATCH": "The bundle has a key where the policy names an identity, or the reverse.",
     "KEY_UNREADABLE": "The public key cannot be read or is of a kind that is not supported.",
     "DSSE_SIGNATURE_COUNT": "The DSSE envelope does not hold exactly one signature.",
     "TIMESTAMP_INVALID": "A timestamp does not verify against a trusted timestamp authority.",
