@@ -1,4 +1,4 @@
-"""The head of a request is bounded in size and time, on a real connection."""
+"""A request is bounded in time, and its head in size, on a real connection."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ class Quick(BoundedProtocol):
     """With limits that a test can wait for."""
 
     max_head_bytes = 1000
-    max_head_seconds = 0.2
+    max_seconds = 0.2
 
 
 async def answer(_: Request) -> Response:
@@ -26,10 +26,22 @@ async def answer(_: Request) -> Response:
     return Response(200, b"ok")
 
 
+async def answer_late(_: Request) -> Response:
+    """Answer after longer than a request may take."""
+    await asyncio.sleep(0.5)
+    return Response(200, b"ok")
+
+
 @contextlib.asynccontextmanager
 async def connection() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Connect to a server with those limits."""
-    app = App((Route("GET", "/x", answer), Route("POST", "/x", answer)))
+    app = App(
+        (
+            Route("GET", "/x", answer),
+            Route("POST", "/x", answer),
+            Route("GET", "/slow", answer_late),
+        )
+    )
     config = uvicorn.Config(
         app,
         http=Quick,
@@ -144,14 +156,28 @@ def test_large_head(line: bytes) -> None:
     asyncio.run(run())
 
 
-def test_slow_body_is_not_a_head() -> None:
-    """The time of a body is its route's business."""
+@pytest.mark.parametrize("body", [b"", b"a", b"ab"])
+def test_body(body: bytes) -> None:
+    """A body has the time of its request and no more; one that is whole in time is answered."""
 
     async def run() -> None:
         async with connection() as (reader, writer):
             writer.write(b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n")
-            await asyncio.sleep(0.4)
-            writer.write(b"ab")
+            await asyncio.sleep(0.05)
+            writer.write(body)
+            if len(body) == 2:
+                assert await read_answer(reader) == b"HTTP/1.1 200 OK"
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+
+    asyncio.run(run())
+
+
+def test_slow_answer() -> None:
+    """An answer may take longer than a request."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            writer.write(b"GET /slow HTTP/1.1\r\nhost: a\r\n\r\n")
             assert await read_answer(reader) == b"HTTP/1.1 200 OK"
 
     asyncio.run(run())

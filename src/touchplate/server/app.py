@@ -1,10 +1,9 @@
 """The ASGI application: find the route, bound the body, call the role, send the answer.
 
-No role sees a request that is too large or too slow, and no client sees a traceback: what a handler
+No role sees a request that is too large, and no client sees a traceback: what a handler
 did not expect is logged and answered with a bare 500 in the form of its API family (`families`).
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
@@ -28,8 +27,6 @@ from touchplate.transport.asgi import (
 
 log = logging.getLogger("touchplate.server")
 
-# A client that needs longer for 4 MiB is not one; it would only hold a connection.
-MAX_BODY_SECONDS: Final = 30
 MAX_PATH_CHARACTERS: Final = 4096
 
 # Seen by the metrics: method and pattern of the route (never the path itself), and the status.
@@ -140,33 +137,27 @@ class App:
         await send_response(response, send, with_body=scope["method"] != "HEAD")
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
+        """Give the pattern of the route, empty if there is none, and the answer."""
         method: str = scope["method"]
         path: str = scope["path"]
-        family = family_of(path)
         headers = _headers(scope)
-        pattern = ""
-        if len(path) > MAX_PATH_CHARACTERS or not path.startswith("/"):
-            response = family.answer(Fault(404, "no such path", path[:100], method))
+        methods, params = self._find(path)
+        route = methods.get("GET" if method == "HEAD" else method)
+        if route is not None:
+            response = await self._serve(route, params, scope, headers, receive)
         else:
-            methods, params = self._router.find(path)
-            if not methods and family.trailing_slash and path.endswith("/"):
-                methods, params = self._router.find(path.rstrip("/"))
-            route = methods.get("GET" if method == "HEAD" else method)
-            if route is not None:
-                pattern = route.pattern
-                response = await self._serve(route, params, scope, headers, family, receive)
-            elif methods and method == "OPTIONS":
-                response = _options(methods, headers, family)
-            elif methods:
-                allowed = tuple(sorted(methods))
-                response = family.answer(
-                    Fault(405, "method not allowed", path, method, allowed=allowed)
-                )
-            else:
-                response = family.answer(Fault(404, "no such path", path, method))
-        if family.cors and "origin" in headers:
+            response = _without_route(method, path, methods, headers)
+        if "origin" in headers and family_of(path).cors:
             response = _with(response, ("access-control-allow-origin", "*"), ("vary", "Origin"))
-        return pattern, response
+        return ("" if route is None else route.pattern), response
+
+    def _find(self, path: str) -> tuple[dict[str, Route], dict[str, str]]:
+        if len(path) > MAX_PATH_CHARACTERS or not path.startswith("/"):
+            return {}, {}
+        methods, params = self._router.find(path)
+        if not methods and path.endswith("/") and family_of(path).trailing_slash:
+            return self._router.find(path.rstrip("/"))
+        return methods, params
 
     async def _serve(
         self,
@@ -174,18 +165,15 @@ class App:
         params: dict[str, str],
         scope: Scope,
         headers: dict[str, str],
-        family: Family,
         receive: Receive,
     ) -> Response:
-        method: str = scope["method"]
-        path: str = scope["path"]
         try:
             body = await _body(headers, receive, route.max_body)
             client = scope.get("client")
             return await route.handler(
                 Request(
-                    method=method,
-                    path=path,
+                    method=scope["method"],
+                    path=scope["path"],
                     params=params,
                     query_string=scope.get("query_string", b""),
                     headers=headers,
@@ -194,26 +182,41 @@ class App:
                     executor=self._executor,
                 )
             )
-        except BodyTooLargeError:
-            text = f"Request Entity Too Large. Limit set to {route.max_body}"
-            # The rest of the body is not read, so the connection cannot be used again.
-            return family.answer(Fault(413, text, path, method, headers=(("connection", "close"),)))
-        except TimeoutError:
-            text = f"the request was not whole after {MAX_BODY_SECONDS} seconds"
-            return family.answer(Fault(408, text, path, method, headers=(("connection", "close"),)))
         except ClientGoneError:
             raise
-        except TouchplateError as error:
-            return _translated(error, route, path, method, family)
-        except Exception:  # a bug must cost one answer, not the server
-            log.exception("%s %s failed", method, route.pattern)
-            return family.answer(Fault(500, "internal server error", path, method))
+        except Exception as error:  # noqa: BLE001  a bug must cost one answer, not the server
+            fault = _fault_of(error, route, scope["method"], scope["path"])
+            return family_of(fault.path).answer(fault)
 
 
-def _translated(
-    error: TouchplateError, route: Route, path: str, method: str, family: Family
+def _without_route(
+    method: str, path: str, methods: dict[str, Route], headers: dict[str, str]
 ) -> Response:
-    """Answer an error that the role left to us; what is the operator's stays in the log."""
+    """Answer what no handler answers: OPTIONS, a wrong method, an unknown path."""
+    family = family_of(path)
+    if methods and method == "OPTIONS":
+        return _options(methods, headers, family)
+    if methods:
+        allowed = tuple(sorted(methods))
+        return family.answer(Fault(405, "method not allowed", path, method, allowed=allowed))
+    return family.answer(Fault(404, "no such path", path[:MAX_PATH_CHARACTERS], method))
+
+
+def _fault_of(error: Exception, route: Route, method: str, path: str) -> Fault:
+    """Say what the client may know of an error; what is the operator's goes to the log."""
+    match error:
+        case BodyTooLargeError():
+            text = f"Request Entity Too Large. Limit set to {route.max_body}"
+            # The rest of the body is not read, so the connection cannot be used again.
+            return Fault(413, text, path, method, headers=(("connection", "close"),))
+        case TouchplateError():
+            return _translated(error, route, path, method)
+        case _:
+            log.error("%s %s failed", method, route.pattern, exc_info=error)
+            return Fault(500, "internal server error", path, method)
+
+
+def _translated(error: TouchplateError, route: Route, path: str, method: str) -> Fault:
     status = status_of(error)
     message = str(error)
     if status >= 500:
@@ -222,7 +225,7 @@ def _translated(
     extra: tuple[tuple[str, str], ...] = ()
     if isinstance(error, UnavailableError) and error.retry_after is not None:
         extra = (("retry-after", str(max(1, int(error.retry_after.total_seconds())))),)
-    return family.answer(Fault(status, message, path, method, code=error.code, headers=extra))
+    return Fault(status, message, path, method, code=error.code, headers=extra)
 
 
 def _headers(scope: Scope) -> dict[str, str]:
@@ -237,8 +240,7 @@ async def _body(headers: dict[str, str], receive: Receive, max_body: int) -> byt
         return b""
     if len(stated) > 18 or not (stated.isascii() and stated.isdigit()) or int(stated) > max_body:
         raise BodyTooLargeError
-    async with asyncio.timeout(MAX_BODY_SECONDS):
-        return await read_body(receive, max_body)
+    return await read_body(receive, max_body)
 
 
 def _options(methods: dict[str, Route], headers: dict[str, str], family: Family) -> Response:

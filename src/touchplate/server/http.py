@@ -1,7 +1,7 @@
-"""HTTP/1.1 as uvicorn speaks it, with a bound on each request's head: its size and its time.
+"""HTTP/1.1 as uvicorn speaks it, with a bound on each request's time and on the size of its head.
 
-Bodies are bounded by their route (`app`), idle connections by uvicorn. What lies between, a client
-that sends the head of a request for ever or a byte at a time, is stopped here.
+The size of a body is bounded by its route (`app`), the time between requests by uvicorn. What lies
+between, a client that sends one request for ever or a byte at a time, is stopped here.
 """
 
 import asyncio
@@ -15,20 +15,22 @@ RESERVED_DESCRIPTORS: Final = 128
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """One connection. A request's head that is too large or too slow ends it."""
+    """One connection. A request that is too slow, or whose head is too large, ends it."""
 
     # A packet that exceeds the limit is still read whole; packets have at most 256 KiB.
     max_head_bytes: ClassVar[int] = 64 * 1024
-    max_head_seconds: ClassVar[float] = 20
+    # For a whole request. 16 MiB in it are 4 Mbit/s.
+    max_seconds: ClassVar[float] = 30
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  uvicorn's own
         super().__init__(*args, **kwargs)
         self._reading_head = True
+        self._reading_body = False
         self._head_bytes = 0
-        self._head_timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn
-        """Begin; a client that says nothing is not waited for longer than for a head."""
+        """Begin; a client that says nothing is not waited for longer than for a request."""
         super().connection_made(transport)
         self._start_timer()
 
@@ -38,39 +40,47 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, and stop a head that has become too large."""
+        """Read on; what is not a whole request yet has its time, and its head a size."""
         super().data_received(data)
         # Line ends between requests are of no head, and must not hold the connection either.
         is_waiting = self._reading_head or self.cycle.response_complete
-        if not is_waiting or self.transport.is_closing():
+        if not (is_waiting or self._reading_body) or self.transport.is_closing():
             return
-        # Most heads come in one packet: then this is not reached, and no timer is made.
-        self._head_bytes += len(data)
+        # Most requests come in one packet: then this is not reached, and no timer is made.
+        if is_waiting:
+            self._head_bytes += len(data)
         if self._head_bytes > self.max_head_bytes:
             self.send_400_response("The head of the request is too large.")
         else:
             self._start_timer()
 
     def on_message_begin(self) -> None:
-        """Note that a head begins."""
+        """Note that a request begins."""
         self._reading_head = True
         self._head_bytes = 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """Note that the head was whole in time."""
+        """Note that the head is whole."""
         self._reading_head = False
-        self._stop_timer()
+        self._reading_body = True
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        """Note that the request was whole in time."""
+        self._reading_body = False
+        self._head_bytes = 0
+        self._stop_timer()
+        super().on_message_complete()
+
     def _start_timer(self) -> None:
-        if self._head_timer is None:
-            self._head_timer = self.loop.call_later(self.max_head_seconds, self._too_slow)
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.max_seconds, self._too_slow)
 
     def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _too_slow(self) -> None:
         if not self.transport.is_closing():
