@@ -7,7 +7,7 @@ on all succeed (a fault that passes) or none does anything any more (the process
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 
 import pytest
 
@@ -243,15 +243,60 @@ def test_object_store_away() -> None:
     place = Place(MemoryLog(), MemoryObjects())
     log = Place(place.database, DyingObjects(place.objects, fault)).open(max_unsealed=512)
     fault.at, fault.stays = 0, True
-    fill(log, 768)
+    for number in range(512):
+        log.append(submission(number)).result(10)
     with pytest.raises(UnavailableError) as refused:
-        log.append(submission(768))
+        log.append(submission(512))
     assert refused.value.code == "LOG_BUSY"
     fault.stays = False
     log.close()
 
     state = place.database.state()
     assert state is not None
-    assert state.sealed == 768
+    assert state.sealed == 512
     place.open()
     place.close()
+
+
+def test_object_store_slow() -> None:
+    """While the object store is slow batches wait for it and grow; nobody is turned away."""
+    place = Place(MemoryLog(), MemoryObjects())
+    slow = SlowObjects(place.objects)
+    log = Place(place.database, slow).open(max_unsealed=512)
+    fill(log, 300)
+    assert slow.reached.wait(10)
+    held = [log.append(submission(number)) for number in range(300, 400)]
+    assert log.checkpoint().size == 300
+    slow.gate.set()
+
+    assert {future.result(10).checkpoint.size for future in held} == {400}
+    log.close()
+    place.open()
+    place.close()
+
+
+class SlowObjects:
+    """An object store over another one that waits at a gate."""
+
+    def __init__(self, under: ObjectStore) -> None:
+        self._under = under
+        self.gate = Event()
+        self.reached = Event()
+
+    def put(self, key: str, data: bytes) -> None:
+        """Put, once the gate is open."""
+        self.put_all({key: data})
+
+    def put_all(self, objects: Mapping[str, bytes]) -> None:
+        """Put, once the gate is open."""
+        self.reached.set()
+        assert self.gate.wait(10)
+        self._under.put_all(objects)
+
+    def replace(self, key: str, data: bytes) -> None:
+        """Replace."""
+        self._under.replace(key, data)
+
+    def get(self, key: str) -> bytes | None:
+        """Get."""
+        return self._under.get(key)

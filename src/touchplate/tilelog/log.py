@@ -104,10 +104,10 @@ class TileLog:
                     f"{len(self._waiting)} entries wait for the log",
                     retry_after=_BUSY_RETRY,
                 )
-            if self._size - self._sealed >= self._settings.max_unsealed + TILE_WIDTH:
+            if self._unsealed() >= self._settings.max_unsealed:
                 raise UnavailableError(
                     "LOG_BUSY",
-                    f"{self._size - self._sealed} entries wait for the object store",
+                    f"{self._unsealed()} entries wait for the object store",
                     retry_after=_BUSY_RETRY,
                 )
             self._waiting.append((submission, ticket, deliver))
@@ -208,8 +208,12 @@ class TileLog:
             return True
         # Faster than the object store for a while: let it catch up, and the batch grow, rather
         # than turn anybody away. If it is failing there is nothing to wait for.
-        ahead = self._size - self._sealed >= self._settings.max_unsealed // _PACED
-        return bool(self._waiting) and (self._seal_failed or not ahead)
+        paced = max(TILE_WIDTH, self._settings.max_unsealed // _PACED)
+        return bool(self._waiting) and (self._seal_failed or self._unsealed() < paced)
+
+    def _unsealed(self) -> int:
+        """Give how many entries of full bundles are not in objects, as far as we know."""
+        return self._size - self._size % TILE_WIDTH - self._sealed
 
     def _commit(self, submissions: list[Submission], sealed: int) -> list[Outcome]:
         try:
@@ -222,16 +226,14 @@ class TileLog:
             # If dropping the rows failed, the next batch takes them along.
             self._forgotten = sealed
             self._size = max(self._size, top)
-            if self._size - self._sealed >= TILE_WIDTH:
+            if self._unsealed() > 0:
                 self._changed.notify_all()
         return outcomes
 
     def _run_seals(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: self._size - self._sealed >= TILE_WIDTH or self._closing
-                )
+                self._changed.wait_for(lambda: self._unsealed() > 0 or self._closing)
                 if self._closing:
                     return
                 start = self._sealed

@@ -35,4 +35,7 @@ class TileLogSettings:
     """Entries in one transaction."""
 
     max_unsealed: int = 65_536
-    """Entries that may wait in the database for the object store; more are LOG_BUSY."""
+    """Entries that may wait in the database for the object store; more are LOG_BUSY.
+
+    From a quarter of this on, batches wait for an object store that is slow and not failing.
+    """
