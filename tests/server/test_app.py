@@ -266,6 +266,7 @@ def test_preflight() -> None:
     headers = (("origin", "https://example.org"), ("access-control-request-method", "POST"))
     found = answer("OPTIONS", "/api/v2/log/entries", headers=headers)
     assert found.status == 204
+    assert found.header("content-length") is None
     assert found.header("access-control-allow-methods") == "GET, POST, HEAD"
     assert found.header("access-control-allow-origin") == "*"
 

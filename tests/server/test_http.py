@@ -94,6 +94,17 @@ def test_requests(parts: tuple[bytes, ...]) -> None:
     asyncio.run(run())
 
 
+def test_one_packet() -> None:
+    """Head and body of an answer leave together."""
+
+    async def run() -> None:
+        async with connection() as (reader, writer):
+            writer.write(GET)
+            assert (await reader.read(65536)).endswith(b"\r\n\r\nok")
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("start", "after"),
     [

@@ -146,7 +146,9 @@ async def read_body(receive: Receive, max_bytes: int) -> bytes:
 
 async def send_response(response: Response, send: Send, *, with_body: bool = True) -> None:
     """Send a response; without its body for HEAD, the length stays."""
-    headers = [(b"content-length", str(len(response.body)).encode())]
+    headers = []
+    if response.status != 204:  # RFC 9110 §8.6: no length where there can be no content
+        headers.append((b"content-length", str(len(response.body)).encode()))
     if response.content_type:
         headers.append((b"content-type", response.content_type.encode("latin-1")))
     headers.extend(
