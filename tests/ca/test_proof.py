@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ca.places import EMAIL, KEY, csr_pem
-from touchplate.ca.proof import check_possession
+from touchplate.ca.proof import UNPARSEABLE_CSR, check_possession
 from touchplate.ca.request import SigningRequest
 from touchplate.errors import MalformedError, RefusedError, TouchplateError
 from touchplate.keys.signer import PrivateKeySigner, generate
@@ -144,6 +144,15 @@ def test_csr_with_pss() -> None:
     csr = builder.sign(key, hashes.SHA256(), rsa_padding=pss).public_bytes(Encoding.PEM)
 
     assert refusal(by_csr(csr)) == "unrecognized signature algorithm: SHA256-RSAPSS"
+
+
+def test_csr_of_another_version() -> None:
+    """A request of a version that does not exist is malformed, and no fault of ours."""
+    raw = b64decode(b"".join(csr_pem().split(b"\n")[1:-2]))
+    version = raw.index(b"\x02\x01\x00")
+    raw = raw[:version] + b"\x02\x01\x01" + raw[version + 3 :]
+    csr = b"-----BEGIN CERTIFICATE REQUEST-----\n%s\n-----END CERTIFICATE REQUEST-----\n"
+    assert refusal(by_csr(csr % b64encode(raw))) == UNPARSEABLE_CSR
 
 
 def test_csr_of_another_key() -> None:

@@ -82,7 +82,7 @@ def _check_csr(pem: bytes, allowed: tuple[str, ...]) -> PublicKey:
         csr = x509.load_pem_x509_csr(pem)
         crypto = csr.public_key()
         algorithm = csr.signature_algorithm_oid.dotted_string
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion) as error:
         raise MalformedError(CODE, UNPARSEABLE_CSR) from error
     key = _acceptable(crypto)
     try:
