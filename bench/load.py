@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 _RECEIVE = 1 << 16
 _MAX_IDLE_SECONDS = 20.0
@@ -109,6 +110,5 @@ def run_load(address: tuple[str, int], requests: Sequence[bytes], clients: int) 
 
 def cpu_seconds(pid: int) -> float:
     """Give the CPU seconds (user and system) that a process has used so far."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

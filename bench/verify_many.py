@@ -22,7 +22,7 @@ _ROUNDS = 7
 def medians(
     works: Mapping[str, Callable[[], None]], clock: Callable[[], float]
 ) -> dict[str, float]:
-    """Give the median seconds of one round of each work, rounds alternating, no garbage collection."""
+    """Give the median seconds of a round of each work, rounds alternating, collector off."""
     taken: dict[str, list[float]] = {name: [] for name in works}
     for turn in range(_ROUNDS + 1):
         for name, work in works.items():

@@ -41,7 +41,7 @@ class Instance:
 
 def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
     """Run a client to its end; the caller looks at the exit code."""
-    return subprocess.run(  # type: ignore[call-overload, no-any-return]  # noqa: S603
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
         command, capture_output=True, text=True, timeout=_CLIENT_SECONDS, check=False, **options
     )
 

@@ -147,8 +147,11 @@ def test_signs_a_file(
 
 @pytest.mark.parametrize(
     ("rekor", "entry", "kind"),
-    [(2, "dsse", ("dsse", "0.0.2")), (1, "dsse", ("dsse", "0.0.1"))]
-    + [(1, "intoto", ("intoto", "0.0.2"))],
+    [
+        (2, "dsse", ("dsse", "0.0.2")),
+        (1, "dsse", ("dsse", "0.0.1")),
+        (1, "intoto", ("intoto", "0.0.2")),
+    ],
 )
 def test_signs_a_statement(
     instance: Instance,

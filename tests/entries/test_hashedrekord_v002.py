@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.entries.worked import ARTIFACT, Vector, certificate
 from touchplate.entries.admission import ALLOWED
-from touchplate.entries.hashedrekord_v002 import admit_request, encode_request
+from touchplate.entries.create_entry import admit_request
+from touchplate.entries.hashedrekord_v002 import encode_request
 from touchplate.errors import TouchplateError
 from touchplate.keys.algorithms import by_name, by_registry
 from touchplate.keys.signer import PrivateKeySigner, generate

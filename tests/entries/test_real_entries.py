@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from touchplate.entries import Claim, match
-from touchplate.entries.hashedrekord_v002 import admit_request
+from touchplate.entries.create_entry import admit_request
 from touchplate.entries.proposed import parse_proposed
 from touchplate.formats.bundle import Bundle, CertificateMaterial, Envelope, parse_bundle
 from touchplate.formats.dsse import pae

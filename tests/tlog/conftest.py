@@ -43,6 +43,14 @@ def strict_service() -> Iterator[Service]:
     made.close()
 
 
+@pytest.fixture
+def upstream_service() -> Iterator[Service]:
+    """A log that takes only what current upstream logs take."""
+    made = Service(TlogSettings(accept_dsse_v002=False))
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def worked() -> Callable[[str], bytes]:
     """Give a function that reads a worked example: `dsse_v001/request.json`."""

@@ -100,8 +100,8 @@ def test_again_strict(strict_service: Service, requests_v2: Requests) -> None:
     [
         (b"", "not JSON"),
         (b"[]", "not a JSON object"),
-        (b"{}", "invalid type, must be hashedrekord"),
-        (b'{"dsseRequestV002":{}}', "invalid type, must be hashedrekord"),
+        (b"{}", "invalid type, must be hashedrekord or dsse"),
+        (b'{"dsseRequestV002":{}}', "envelope is missing"),
         (b'{"hashedRekordRequestV002":{"digest":"AA==","more":1}}', "not a known field"),
         (b'{"hashedRekordRequestV002":{}}', "missing"),
     ],
@@ -114,6 +114,23 @@ def test_bad_request(service: Service, body: bytes, message: str) -> None:
     assert (answer["code"], answer["details"]) == (3, [])
     assert message in answer["message"]
     assert service.tiles.checkpoint().size == 0
+
+
+def test_envelope(service: Service, worked: Worked) -> None:
+    """An envelope is logged as `dsse` 0.0.2, with the published leaf."""
+    answer = check_answer(
+        service, service.call("POST", ENTRIES, worked("dsse_v002/request.json")).body
+    )
+    assert answer["kindVersion"] == {"kind": "dsse", "version": "0.0.2"}
+    assert b64decode(answer["canonicalizedBody"]) == worked("dsse_v002/body.json")
+
+
+def test_envelope_not_taken(upstream_service: Service, worked: Worked) -> None:
+    """With the setting off an envelope is refused, as upstream does, and nothing is written."""
+    response = upstream_service.call("POST", ENTRIES, worked("dsse_v002/request.json"))
+    assert response.status == 400
+    assert json.loads(response.body)["message"] == "invalid type, must be hashedrekord"
+    assert upstream_service.tiles.checkpoint().size == 0
 
 
 def test_bad_signature(service: Service, requests_v2: Requests) -> None:
@@ -137,7 +154,7 @@ def test_large_leaf(service: Service, requests_v2: Requests) -> None:
 
 def test_large_body(service: Service) -> None:
     """A body above the limit is refused as upstream does."""
-    response = service.call("POST", ENTRIES, b'{"a":"' + b"a" * (2 << 20) + b'"}')
+    response = service.call("POST", ENTRIES, b'{"a":"' + b"a" * (4 << 20) + b'"}')
     assert response.status == 400
     assert json.loads(response.body)["message"] == "http: request body too large"
 

@@ -11,7 +11,7 @@ from typing import Final
 from touchplate.entries.pem import encode_pem, parse_pem
 from touchplate.errors import MalformedError, RefusedError, VerificationError
 from touchplate.formats.element import INTEGER, SEQUENCE, element, expect
-from touchplate.keys.algorithms import Algorithm
+from touchplate.keys.algorithms import Algorithm, by_name
 from touchplate.keys.public import PublicKey, check_signature, load_public_key
 
 # The registry names of what new entries may use; old entries may hold others. A P-384 or P-521 key
@@ -93,6 +93,18 @@ def allow(key: PublicKey, hash_name: str, allowed: frozenset[str] | None) -> Alg
         if algorithm.hash == hash_name and (allowed is None or algorithm.registry in allowed):
             return algorithm
     raise refuse(f"{key.kind} with {hash_name}", allowed or frozenset())
+
+
+def allow_named(key: PublicKey, key_details: str, allowed: frozenset[str]) -> Algorithm:
+    """Give the algorithm that a request names, if it is allowed and is one of this key.
+
+    Raises KEY_UNREADABLE for an unknown name, ALGORITHM_REFUSED. The key decides: a request cannot
+    give it another hash by calling it something else.
+    """
+    algorithm = by_name(key_details)
+    if algorithm.registry not in allowed or algorithm not in key.algorithms:
+        raise refuse(f"{algorithm.name} with a key of kind {key.kind}", allowed)
+    return algorithm
 
 
 def refuse(found: str, allowed: frozenset[str]) -> RefusedError:

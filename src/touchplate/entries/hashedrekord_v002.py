@@ -1,7 +1,6 @@
 """Entry kind `hashedrekord` 0.0.2: a digest, a signature over it, and the key (Rekor v2).
 
-The one kind that a v2 log takes. An envelope is logged by the hash of its pre-authentication
-encoding.
+The kind that a v2 log takes; an envelope is logged by the hash of its pre-authentication encoding.
 Body and request: rekor-tiles `api/proto/rekor/v2`; the body is canonical JSON (RFC 8785).
 """
 
@@ -9,7 +8,7 @@ from binascii import b2a_base64
 from dataclasses import dataclass
 from typing import Final
 
-from touchplate.entries.admission import ALLOWED, Admitted, load_verifier, refuse
+from touchplate.entries.admission import ALLOWED, Admitted, allow_named, load_verifier
 from touchplate.entries.body import parse_body
 from touchplate.entries.claim import Claim
 from touchplate.entries.compare import (
@@ -19,17 +18,13 @@ from touchplate.entries.compare import (
     check_signature,
     check_verifier,
 )
-from touchplate.entries.protojson import read_message
+from touchplate.entries.protojson import read_message, read_verifier
 from touchplate.errors import MalformedError, VerificationError
-from touchplate.formats.jsontext import parse_json
-from touchplate.keys.algorithms import HASH_TO_PROTOBUF, NAMES, Algorithm, by_name
+from touchplate.keys.algorithms import HASH_TO_PROTOBUF, Algorithm
 from touchplate.keys.public import check_digest_signature
 
 KIND: Final = "hashedrekord"
 VERSION: Final = "0.0.2"
-
-# The largest leaf has 65,535 bytes; a request spells the same with a little more.
-MAX_REQUEST_BYTES: Final = 1 << 20
 
 _BODY: Final = (
     b'{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":'
@@ -41,26 +36,8 @@ _REQUEST: Final = (
     b'{"%b":{"rawBytes":"%b"},"keyDetails":"%b"}}}}'
 )
 
-# Each spelling of a member of the request's messages, and its canonical name.
-_TOP: Final = {
-    "hashedRekordRequestV002": "hashedRekordRequestV002",
-    "hashed_rekord_request_v002": "hashedRekordRequestV002",
-    "dsseRequestV002": "dsseRequestV002",
-    "dsse_request_v002": "dsseRequestV002",
-}
-_REQUEST_KINDS: Final = ("hashedRekordRequestV002", "dsseRequestV002")
 _ENTRY: Final = {"digest": "digest", "signature": "signature"}
 _SIGNATURE: Final = {"content": "content", "verifier": "verifier"}
-_VERIFIER: Final = {
-    "publicKey": "publicKey",
-    "public_key": "publicKey",
-    "x509Certificate": "x509Certificate",
-    "x509_certificate": "x509Certificate",
-    "keyDetails": "keyDetails",
-    "key_details": "keyDetails",
-}
-_VERIFIER_KINDS: Final = ("publicKey", "x509Certificate")
-_RAW: Final = {"rawBytes": "rawBytes", "raw_bytes": "rawBytes"}
 
 
 def encode_body(
@@ -153,25 +130,17 @@ def encode_request(claim: Claim) -> bytes:
     )
 
 
-def parse_request(data: bytes) -> Request:
-    """Read the body of `POST /api/v2/log/entries`; what is missing is empty (REQUEST_MALFORMED)."""
-    values = parse_json(
-        data, what="entry request", max_bytes=MAX_REQUEST_BYTES, error="REQUEST_MALFORMED"
-    )
-    top = read_message(values, _TOP, "")
-    if top.one_of(_REQUEST_KINDS) != "hashedRekordRequestV002":
-        raise MalformedError("REQUEST_MALFORMED", "invalid type, must be hashedrekord")
-    entry = read_message(top.value("hashedRekordRequestV002"), _ENTRY, "request")
+def read_request(value: object) -> Request:
+    """Read a `HashedRekordRequestV002` message; what is missing is empty (REQUEST_MALFORMED)."""
+    entry = read_message(value, _ENTRY, "request")
     signature = read_message(entry.value("signature"), _SIGNATURE, "signature")
-    verifier = read_message(signature.value("verifier"), _VERIFIER, "verifier")
-    oneof = verifier.one_of(_VERIFIER_KINDS) or "publicKey"
-    raw = read_message(verifier.value(oneof), _RAW, oneof)
+    verifier = read_verifier(signature.value("verifier"), "verifier")
     return Request(
         entry.bytes("digest"),
         signature.bytes("content"),
-        raw.bytes("rawBytes"),
-        oneof == "x509Certificate",
-        verifier.enum("keyDetails", NAMES, "") or "",
+        verifier.der,
+        verifier.is_certificate,
+        verifier.key_details,
     )
 
 
@@ -184,10 +153,7 @@ def admit(request: Request, allowed: frozenset[str] = ALLOWED) -> Admitted:
     if not request.signature or not request.digest or not request.verifier:
         raise MalformedError("REQUEST_MALFORMED", "digest, signature or verifier is missing")
     key = load_verifier(request.verifier, is_certificate=request.is_certificate)
-    algorithm = by_name(request.key_details)
-    # The hash must be the one of the real key, whatever the request calls it.
-    if algorithm.registry not in allowed or algorithm not in key.algorithms:
-        raise refuse(f"{algorithm.name} with a key of kind {key.kind}", allowed)
+    algorithm = allow_named(key, request.key_details, allowed)
     check_digest_signature(key, request.signature, request.digest, algorithm)
     body = encode_body(
         algorithm,
@@ -197,8 +163,3 @@ def admit(request: Request, allowed: frozenset[str] = ALLOWED) -> Admitted:
         is_certificate=request.is_certificate,
     )
     return Admitted(KIND, VERSION, body)
-
-
-def admit_request(data: bytes, allowed: frozenset[str] = ALLOWED) -> Admitted:
-    """Read and check the body of `POST /api/v2/log/entries`: see `parse_request` and `admit`."""
-    return admit(parse_request(data), allowed)

@@ -5,9 +5,34 @@ by `Fields`: bytes in either base64 alphabet, enums by name or number, `null` fo
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
 from touchplate.errors import MalformedError
 from touchplate.formats.jsontext import Fields, JsonObject
+from touchplate.keys.algorithms import NAMES
+
+# Each spelling of a member, and its canonical name.
+_VERIFIER: Final = {
+    "publicKey": "publicKey",
+    "public_key": "publicKey",
+    "x509Certificate": "x509Certificate",
+    "x509_certificate": "x509Certificate",
+    "keyDetails": "keyDetails",
+    "key_details": "keyDetails",
+}
+_VERIFIER_KINDS: Final = ("publicKey", "x509Certificate")
+_RAW: Final = {"rawBytes": "rawBytes", "raw_bytes": "rawBytes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """The `Verifier` message, read and not checked."""
+
+    der: bytes
+    is_certificate: bool
+    # Name of a `PublicKeyDetails`; "" if not given.
+    key_details: str
 
 
 def read_message(value: object, names: Mapping[str, str], path: str) -> Fields:
@@ -27,3 +52,15 @@ def read_message(value: object, names: Mapping[str, str], path: str) -> Fields:
             raise MalformedError(error, f"{path}.{name} stands twice, in two spellings")
         members[name] = member
     return Fields(members, error=error, path=path)
+
+
+def read_verifier(value: object, path: str) -> Verifier:
+    """Read a `Verifier` message; what is missing is empty. Raises REQUEST_MALFORMED."""
+    verifier = read_message(value, _VERIFIER, path)
+    oneof = verifier.one_of(_VERIFIER_KINDS) or "publicKey"
+    raw = read_message(verifier.value(oneof), _RAW, f"{path}.{oneof}")
+    return Verifier(
+        raw.bytes("rawBytes"),
+        oneof == "x509Certificate",
+        verifier.enum("keyDetails", NAMES, "") or "",
+    )

@@ -4,14 +4,14 @@ Reading goes to the server's threads. A new entry is checked on the event loop, 
 over costs as much as the check.
 """
 
-from touchplate.entries.hashedrekord_v002 import MAX_REQUEST_BYTES, admit
+from touchplate.entries.create_entry import MAX_REQUEST_BYTES
 from touchplate.errors import TouchplateError
 from touchplate.tlog import v2
 from touchplate.tlog.appender import Appender
 from touchplate.tlog.log import TransparencyLog
 from touchplate.tlog.static import answer_checkpoint, answer_tile
 from touchplate.tlog.v1_routes import v1_routes
-from touchplate.tlog.v2_request import read_request
+from touchplate.tlog.v2_request import admit_fast
 from touchplate.transport.asgi import Request, Response, Route
 
 
@@ -27,7 +27,7 @@ def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
 
     async def create(request: Request) -> Response:
         try:
-            admitted = admit(read_request(request.body), settings.algorithms)
+            admitted = admit_fast(request.body, settings)
             receipt = await append(log.submission(admitted))
         except TouchplateError as error:
             return v2.answer_error(error)

@@ -14,3 +14,6 @@ class TlogSettings:
 
     duplicate_is_conflict: bool = False
     """Answer 409 to an entry that the log has, as upstream does, and not 201 with its proof."""
+
+    accept_dsse_v002: bool = True
+    """Take envelopes as `dsse` 0.0.2 entries too, which the JavaScript client sends to v2 logs."""

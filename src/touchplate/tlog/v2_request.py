@@ -8,8 +8,11 @@ from typing import Final
 
 import msgspec
 
-from touchplate.entries.hashedrekord_v002 import MAX_REQUEST_BYTES, Request, parse_request
+from touchplate.entries.admission import Admitted
+from touchplate.entries.create_entry import MAX_REQUEST_BYTES, admit_request
+from touchplate.entries.hashedrekord_v002 import Request, admit
 from touchplate.keys.algorithms import BY_NAME
+from touchplate.tlog.settings import TlogSettings
 
 
 class _Raw(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
@@ -43,21 +46,30 @@ _DECODER: Final = msgspec.json.Decoder(_Top)
 _QUOTES: Final = 24
 
 
-def read_request(data: bytes) -> Request:
-    """Read the body of `POST /api/v2/log/entries`, with the errors of `parse_request`."""
-    if data.count(b'"') == _QUOTES and len(data) <= MAX_REQUEST_BYTES:
-        try:
-            entry = _DECODER.decode(data).hashed_rekord_request_v002
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return parse_request(data)
-        verifier = entry.signature.verifier
-        raw = verifier.x509_certificate or verifier.public_key
-        if raw is not None and verifier.key_details in BY_NAME:
-            return Request(
-                entry.digest,
-                entry.signature.content,
-                raw.raw_bytes,
-                verifier.x509_certificate is not None,
-                verifier.key_details,
-            )
-    return parse_request(data)
+def admit_fast(data: bytes, settings: TlogSettings) -> Admitted:
+    """Check the body of `POST /api/v2/log/entries`: the answers and errors of `admit_request`."""
+    request = read_common(data)
+    if request is None:
+        return admit_request(data, settings.algorithms, accept_dsse=settings.accept_dsse_v002)
+    return admit(request, settings.algorithms)
+
+
+def read_common(data: bytes) -> Request | None:
+    """Read a request of the common shape; None for any other, good or bad."""
+    if data.count(b'"') != _QUOTES or len(data) > MAX_REQUEST_BYTES:
+        return None
+    try:
+        entry = _DECODER.decode(data).hashed_rekord_request_v002
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    verifier = entry.signature.verifier
+    raw = verifier.x509_certificate or verifier.public_key
+    if raw is None or verifier.key_details not in BY_NAME:
+        return None
+    return Request(
+        entry.digest,
+        entry.signature.content,
+        raw.raw_bytes,
+        verifier.x509_certificate is not None,
+        verifier.key_details,
+    )
