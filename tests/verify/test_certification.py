@@ -308,6 +308,16 @@ def test_user_name(mint: Mint) -> None:
     assert mint.verify(mint.bundle(leaf=leaf), policy=policy).identity == "alice!example.com"
 
 
+def test_critical_extension_of_no_known_form(mint: Mint) -> None:
+    """A critical extension whose object identifier cannot be written out is refused too."""
+    members = mint.bundle(leaf=mint.leaf(extra=[(UNKNOWN, True)]))
+    holder = members["verificationMaterial"]["certificate"]
+    der = base64.b64decode(holder["rawBytes"])
+    holder["rawBytes"] = b64(der.replace(b"\x2a\x03\x04", b"\x2a\x03\x84"))
+
+    assert refused(mint, members) == "CERT_CHAIN"
+
+
 def test_flipped_signature(mint: Mint) -> None:
     """A certificate that differs from the issued one in its signature alone is refused."""
     members = mint.bundle()
@@ -355,7 +365,7 @@ def by_us(leaf: Held, ca: Held, root: Held) -> bool:
     return issuer.not_before <= NOW <= issuer.not_after
 
 
-ORACLE_ISSUERS = {
+ORACLE_ISSUERS: dict[str, Callable[[Mint], Held]] = {
     "good": issuer_with(CONSTRAINED, CERT_SIGN),
     "not an authority": ODD_ISSUERS["not an authority"],
     "unknown critical": ODD_ISSUERS["unknown critical"],

@@ -4,6 +4,7 @@ import base64
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from tests.verify.mint import (
     NAME,
@@ -11,7 +12,6 @@ from tests.verify.mint import (
     V2_LOG,
     Mint,
     b64,
-    hashes,
     new_key,
     note_id,
     note_line,

@@ -1,4 +1,4 @@
-"""When: RFC 3161 timestamps and the promises of v1 logs, and every way in which they do not count."""
+"""When: RFC 3161 timestamps and promises of v1 logs, and each way in which they do not count."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -6,12 +6,15 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
 
 from tests.verify.mint import (
     END,
     NAME,
     NOW,
     START,
+    TIME_STAMPING,
     Held,
     Mint,
     authority,
@@ -28,11 +31,8 @@ from tests.verify.mint import (
     stamper,
     usage,
     window,
-    TIME_STAMPING,
 )
 from tests.verify.test_verifier import refused
-from cryptography import x509
-from cryptography.x509.oid import ObjectIdentifier
 from touchplate.verify import Options
 
 SECOND = timedelta(seconds=1)

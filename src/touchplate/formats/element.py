@@ -49,6 +49,12 @@ def element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """First and last-plus-one position of the content of the element at `at`, which has `tag`."""
+    # Nearly all elements are short: those are done here, without a call.
+    if at + 2 <= end and data[at] == tag and data[at + 1] < 0x80:
+        start = at + 2
+        stop = start + data[at + 1]
+        if stop <= end:
+            return start, stop
     found, start, stop = element(data, at, end)
     if found != tag:
         raise DerError(f"tag {found:#04x} at {at}, expected {tag:#04x}")
@@ -57,6 +63,8 @@ def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
 
 def expect_last(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """As `expect`, and the element ends exactly at `end`."""
+    if at + 2 <= end and data[at] == tag and at + 2 + data[at + 1] == end < at + 0x82:
+        return at + 2, end
     start, stop = expect(data, at, end, tag)
     if stop != end:
         raise DerError(f"{end - stop} bytes after the element at {at}")
@@ -131,3 +139,11 @@ def oid_text(octets: bytes) -> str:
             arc = 0
     root = min(arcs[0] // 40, 2)
     return ".".join(str(number) for number in (root, arcs[0] - 40 * root, *arcs[1:]))
+
+
+def oid_name(octets: bytes) -> str:
+    """The dotted form for a message, or the octets in hex if they are no object identifier."""
+    try:
+        return oid_text(octets)
+    except DerError:
+        return f"of octets {octets[:40].hex()}"

@@ -24,8 +24,8 @@ from touchplate.formats.element import (
     expect,
     expect_last,
     integer,
+    oid_name,
     oid_octets,
-    oid_text,
 )
 
 MAX_RESPONSE_BYTES: Final = 65_536
@@ -36,6 +36,9 @@ GRANTED_WITH_MODS: Final = 1
 
 _SIGNED_DATA: Final = encode(OID, oid_octets("1.2.840.113549.1.7.2"))
 _TST_INFO: Final = encode(OID, oid_octets("1.2.840.113549.1.9.16.1.4"))
+_VERSION_3: Final = b"\x02\x01\x03"
+# RFC 5652 §5.3: the way in which the signer is named decides the version.
+_SIGNER_VERSIONS: Final = {SEQUENCE: b"\x01", 0x80: b"\x03"}
 _CONTENT_TYPE: Final = oid_octets("1.2.840.113549.1.9.3")
 _MESSAGE_DIGEST: Final = oid_octets("1.2.840.113549.1.9.4")
 _SIGNING_CERTIFICATE: Final = oid_octets("1.2.840.113549.1.9.16.2.12")
@@ -98,7 +101,7 @@ class TimestampToken:
     @property
     def policy_oid(self) -> str:
         """The policy in dotted form."""
-        return oid_text(self.policy)
+        return oid_name(self.policy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,13 @@ def _token(der: bytes, at: int, end: int) -> TimestampToken:
     at, end = expect_last(der, at + len(_SIGNED_DATA), end, 0xA0)
     at, end = expect_last(der, at, end, SEQUENCE)
     # §5.1: version, digestAlgorithms, encapContentInfo, [0] certificates, [1] crls, signerInfos
-    at = expect(der, at, end, INTEGER)[1]
-    at = expect(der, at, end, SET)[1]
+    if not der.startswith(_VERSION_3, at):  # a content that is not id-data makes it 3
+        raise DerError("SignedData of a version other than 3")
+    start, at = expect(der, at + len(_VERSION_3), end, SET)
+    digest_algorithms: list[str] = []
+    while start < at:
+        name, start = _hash(der, start, at)
+        digest_algorithms.append(name)
     start, at = expect(der, at, end, SEQUENCE)
     if not der.startswith(_TST_INFO, start):
         raise DerError("the token's content is not TSTInfo")
@@ -161,6 +169,8 @@ def _token(der: bytes, at: int, end: int) -> TimestampToken:
         raise DerError("the list of signers is not where it should be")
     start, stop = expect_last(der, start, stop, SEQUENCE)  # exactly one signer
     signer = _signer(der, start, stop)
+    if signer.digest_algorithm not in digest_algorithms:
+        raise DerError("the signer's hash is not among those of the token")
     return _content(tst_info, certificates, signer)
 
 
@@ -179,17 +189,18 @@ def _certificates(der: bytes, at: int, end: int) -> tuple[bytes, ...]:
 def _signer(der: bytes, at: int, end: int) -> SignerInfo:
     # §5.3: version, sid, digestAlgorithm, [0] signedAttrs, signatureAlgorithm, signature
     issuer = serial = key_id = b""
-    at = expect(der, at, end, INTEGER)[1]
+    start, at = expect(der, at, end, INTEGER)
+    version = der[start:at]
     tag, start, at = element(der, at, end)
+    if version != _SIGNER_VERSIONS.get(tag):
+        raise DerError(f"SignerInfo of version {version.hex()} that names its signer by {tag:#04x}")
     if tag == SEQUENCE:
         stop = expect(der, start, at, SEQUENCE)[1]
         issuer = der[start:stop]
         start, stop = expect_last(der, stop, at, INTEGER)
         serial = der[start:stop]
-    elif tag == 0x80:
-        key_id = der[start:at]
     else:
-        raise DerError("the signer is named in no known way")
+        key_id = der[start:at]
     digest_algorithm, at = _hash(der, at, end)
     attributes = at
     start, at = expect(der, at, end, 0xA0)
@@ -230,7 +241,7 @@ def _attributes(der: bytes, at: int, end: int) -> dict[bytes, bytes]:
         oid = der[name:start]
         start, stop = expect_last(der, start, stop, SET)
         if oid in values or len(values) == MAX_ATTRIBUTES:
-            raise DerError(f"signed attribute {oid_text(oid)} stands twice, or there are too many")
+            raise DerError(f"signed attribute {oid_name(oid)} stands twice, or there are too many")
         values[oid] = der[start:stop]
         at = stop
     return values

@@ -21,7 +21,7 @@ from touchplate.formats.certificate import (
     SUBJECT_ALT_NAME,
     Certificate,
 )
-from touchplate.formats.element import oid_text
+from touchplate.formats.element import oid_name
 from touchplate.verify.x509_signature import check_x509_signature
 
 MAX_PATH: Final = 10
@@ -96,7 +96,7 @@ def check_extensions(certificate: Certificate) -> None:
     for oid, extension in certificate.extensions.items():
         if (extension.critical and oid not in _UNDERSTOOD) or oid in _REFUSED:
             raise VerificationError(
-                "CERT_CHAIN", f"the certificate has extension {oid_text(oid)}, which is not allowed"
+                "CERT_CHAIN", f"the certificate has extension {oid_name(oid)}, which is not allowed"
             )
 
 

@@ -17,7 +17,7 @@ from touchplate.formats.timestamp import GRANTED, TimestampToken, parse_timestam
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
 from touchplate.verify.options import Options
-from touchplate.verify.trust import Stamper, Trust, lists_leaf, operator_of
+from touchplate.verify.trust import Stamper, Trust, lists_leaf, voice_of
 from touchplate.verify.verdict import VerifiedTime
 from touchplate.verify.x509_signature import RSA_ENCRYPTION, check_x509_signature
 
@@ -92,7 +92,7 @@ def promise_time(entry: TransparencyLogEntry, logs: Sequence[TransparencyLog]) -
         raise VerificationError("SET_INVALID", "the time of integration is after the year 9999")
     at = _EPOCH + timedelta(seconds=entry.integrated_time)
     check_log_windows(logs, (at,))
-    return VerifiedTime(at, "log", log.base_url, operator_of(log))
+    return VerifiedTime(at, "log", log.base_url, voice_of(log))
 
 
 def check_log_windows(logs: Sequence[TransparencyLog], times: Sequence[datetime]) -> None:
@@ -122,7 +122,7 @@ def _timestamp_time(token: TimestampToken, signature: bytes, trust: Trust) -> Ve
         except VerificationError as error:
             problem = error  # the same authority may stand there again with another window
             continue
-        return VerifiedTime(token.at, "tsa", stamper.entry.uri, stamper.operator)
+        return VerifiedTime(token.at, "tsa", stamper.entry.uri, stamper.voice)
     if problem is not None:
         raise problem
     return None

@@ -15,7 +15,8 @@ from touchplate.formats.sct import (
 )
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
-from touchplate.verify.trust import Trust, operator_of
+from touchplate.verify.trust import Trust, count_voices, voice_of
+from touchplate.verify.verdict import Voice
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _KINDS: Final = {ECDSA: "ecdsa", RSA: "rsa-pkcs1"}
@@ -29,7 +30,7 @@ def check_scts(leaf: Certificate, issuer: Certificate, trust: Trust, threshold: 
     logs are skipped; one of a known log must hold. Raises SCT_INVALID, SCT_MALFORMED.
     """
     extension = leaf.extensions.get(SCT_LIST)
-    vouching: set[str] = set()
+    vouching: set[Voice] = set()
     if extension is not None:
         tbs = leaf.tbs_without(SCT_LIST)
         issuer_key_hash = issuer.public_key.key_id
@@ -37,15 +38,15 @@ def check_scts(leaf: Certificate, issuer: Certificate, trust: Trust, threshold: 
             logs = trust.certificate_logs.get(sct.log_id)
             if logs is not None:
                 _check(sct, logs, issuer_key_hash, tbs)
-                vouching.add(operator_of(logs[0]))
-    if len(vouching) < threshold:
+                vouching.add(voice_of(logs[0]))
+    if count_voices(vouching) < threshold:
         raise VerificationError(
             "SCT_INVALID",
             "too few certificate transparency logs vouch for the certificate",
             expected=f"{threshold} that the trusted root lists",
-            found=str(len(vouching)),
+            found=str(count_voices(vouching)),
         )
-    return sorted(vouching)
+    return sorted(voice.operator for voice in vouching)
 
 
 def _check(

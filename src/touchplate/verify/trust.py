@@ -4,7 +4,7 @@ What is kept depends on the trusted root and on bytes alone, never on a bundle's
 `Trust` serves any number of threads; two that compute the same answer at once store it twice.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -19,6 +19,7 @@ from touchplate.formats.certificate import (
 from touchplate.formats.checkpoint import Checkpoint, open_checkpoint
 from touchplate.formats.trusted_root import CertificateAuthority, TransparencyLog, TrustedRoot
 from touchplate.verify.path import Anchored, check_extensions, check_issued_by
+from touchplate.verify.verdict import Voice
 
 MAX_CHECKPOINTS: Final = 1024
 """Opened checkpoints kept; with more they are all forgotten."""
@@ -43,9 +44,10 @@ class Stamper:
     """The window in which the whole path is valid, both ends inside."""
 
     @property
-    def operator(self) -> str:
+    def voice(self) -> Voice:
         """What it counts as."""
-        return self.entry.operator or self.entry.uri or self.certificate.fingerprint.hex()
+        key_id = self.certificate.public_key.key_id
+        return Voice(self.entry.operator or self.entry.uri or key_id.hex(), key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,17 @@ class Trust:
         return found
 
 
-def operator_of(log: TransparencyLog) -> str:
-    """What a log counts as: its operator, or itself."""
-    return log.operator or log.log_id.hex()
+def voice_of(log: TransparencyLog) -> Voice:
+    """What a log counts as."""
+    key_id = log.key.key_id
+    return Voice(log.operator or log.log_id.hex(), key_id)
+
+
+def count_voices(voices: Collection[Voice]) -> int:
+    """How many distinct voices there are: by operator and by key, whichever is fewer."""
+    if len(voices) < 2:
+        return len(voices)
+    return min(len({voice.operator for voice in voices}), len({voice.key_id for voice in voices}))
 
 
 def lists_leaf(entry: CertificateAuthority) -> bool:

@@ -14,6 +14,18 @@ from touchplate.verify.steps import Step
 
 
 @dataclass(frozen=True, slots=True)
+class Voice:
+    """Who vouches, as thresholds count it: the operator, or itself if none is named; and its key.
+
+    Two voices are two only if both differ: neither an operator with two keys nor a key under two
+    names reaches a threshold alone.
+    """
+
+    operator: str
+    key_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class VerifiedTime:
     """A moment at which the signature existed, and who says so."""
 
@@ -21,8 +33,7 @@ class VerifiedTime:
     source: Literal["tsa", "log"]
     name: str
     """The URI of the timestamp authority, or the log's address."""
-    operator: str
-    """What it counts as: its operator, or itself if none is named."""
+    voice: Voice
 
 
 @dataclass(frozen=True, slots=True)

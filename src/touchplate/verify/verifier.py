@@ -36,8 +36,8 @@ from touchplate.verify.policy import Policy, Signed, require_signer
 from touchplate.verify.steps import Steps
 from touchplate.verify.times import promise_time, timestamp_times
 from touchplate.verify.transparency import check_scts
-from touchplate.verify.trust import Trust, operator_of
-from touchplate.verify.verdict import Verdict, VerifiedTime
+from touchplate.verify.trust import Trust, count_voices, voice_of
+from touchplate.verify.verdict import Verdict, VerifiedTime, Voice
 
 type_of_known = tuple[tuple[TransparencyLogEntry, tuple[TransparencyLog, ...]], ...]
 
@@ -199,18 +199,18 @@ def find_logs(bundle: Bundle, trust: Trust, options: Options, *, is_keyless: boo
             expected=", ".join(log.base_url for log in trust.root.tlogs) or "a log",
             found=", ".join(entry.log_id.hex() for entry in bundle.entries[:4]) or "no entry",
         )
-    check_threshold(needed, {operator_of(logs[0]) for _, logs in known}, "transparency logs")
+    check_threshold(needed, [voice_of(logs[0]) for _, logs in known], "transparency logs")
     return known
 
 
-def check_threshold(needed: int, found: set[str], what: str) -> None:
-    """Require so many distinct operators. Raises VerificationError LOG_THRESHOLD."""
-    if len(found) < needed:
+def check_threshold(needed: int, voices: Sequence[Voice], what: str) -> None:
+    """Require so many distinct voices. Raises VerificationError LOG_THRESHOLD."""
+    if needed and count_voices(voices) < needed:
         raise VerificationError(
             "LOG_THRESHOLD",
             f"too few distinct {what} vouch for the signature",
             expected=str(needed),
-            found=f"{len(found)}: {', '.join(sorted(found))}",
+            found=f"{count_voices(voices)}: {', '.join(sorted({v.operator for v in voices}))}",
         )
 
 
@@ -243,12 +243,12 @@ def check_signing_time(
             "no trusted source says when the signature was made",
             expected="a timestamp of a trusted authority, or the promise of a v1 log",
         )
-    stampers = {time.operator for time in times if time.source == "tsa"}
-    promises = {time.operator for time in times if time.source == "log"}
+    stampers = [time.voice for time in times if time.source == "tsa"]
+    promises = [time.voice for time in times if time.source == "log"]
     check_threshold(options.timestamp_authorities, stampers, "timestamp authorities")
     check_threshold(options.integrated_times, promises, "promising logs")
     if certificate is not None:
-        check_threshold(options.observers, stampers | promises, "sources of time")
+        check_threshold(options.observers, stampers + promises, "sources of time")
     for time in times if windows else ():
         if not any(window.is_valid_at(time.at) for window in windows):
             raise VerificationError(
