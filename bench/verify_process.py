@@ -9,7 +9,6 @@ import os
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,20 +29,34 @@ class Run:
     peak: float
 
 
+# Linux counts the size of the process that calls exec into the peak of the program that replaces
+# it, so the child is started by an interpreter of 8 MiB and not by this one, which read bundles.
+_LAUNCHER = """
+import os, sys, time
+begun = time.perf_counter()
+null = os.open(os.devnull, os.O_RDWR)
+quiet = [(os.POSIX_SPAWN_DUP2, null, 1)]
+child = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=quiet)
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - begun
+print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+
+
 def measure(command: Sequence[str], environment: dict[str, str]) -> Run:
     """Run a command to its end, which must be exit 0."""
-    begun = time.perf_counter()
-    child = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command],
+        env=environment,
+        capture_output=True,
+        check=False,
+        text=True,
     )
-    assert child.stderr is not None
-    complaint = child.stderr.read()
-    _, status, usage = os.wait4(child.pid, 0)
-    wall = time.perf_counter() - begun
-    child.returncode = os.waitstatus_to_exitcode(status)
-    if child.returncode != 0:
-        raise RuntimeError(f"{command[0]} failed: {complaint.decode(errors='replace')}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command[0]} failed: {done.stderr}")
+    wall, cpu, peak = map(float, done.stdout.split())
+    return Run(wall, cpu, peak)
 
 
 def compare(commands: dict[str, Sequence[str]], environment: dict[str, str]) -> dict[str, Run]:
