@@ -182,7 +182,7 @@ bodies = (
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_get(world: World, data: st.DataObject) -> None:
     """No path, parameter or query of a read makes the server fail or write."""
@@ -194,7 +194,7 @@ def test_get(world: World, data: st.DataObject) -> None:
     assert sizes(world) == before
 
 
-@settings(max_examples=600)
+@settings(max_examples=250)
 @given(data=st.data())
 def test_post(world: World, data: st.DataObject) -> None:
     """No body makes the server fail, and none that is not a true request is written anywhere."""
@@ -230,7 +230,7 @@ def spoil(body: bytes, data: st.DataObject) -> bytes:
             return body[:at] + data.draw(st.binary(max_size=8)) + body[at:]
 
 
-@settings(max_examples=800)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_spoilt(world: World, good: list[Sent], data: st.DataObject) -> None:
     """A true request that was spoilt in one place writes nothing, unless it is still true."""
