@@ -22,9 +22,6 @@ OTHER_NAMES = (
     "SHA",
 )
 
-# Environment variables and algorithm names, which are written like codes.
-OTHER_NAMES = ("TOUCHPLATE_", "SIGSTORE_", "NO_COLOR", "XDG_", "PKIX_", "PKCS", "ML_", "SHA")
-
 
 def test_extensions() -> None:
     """Each certificate extension has its row, with its number and meaning."""
