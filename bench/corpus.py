@@ -51,19 +51,16 @@ class Written:
 
 def write_case(folder: Path, tlog_version: int) -> Written:
     """Sign one artifact in a deployment of its own and write all that verifies it."""
-    case = Written(
-        *(folder / name for name in ("artifact", "bundle.json", "root.json", "config.json")),
-        identity=EMAIL,
-        issuer="",
-    )
+    artifact, bundle = folder / "artifact", folder / "bundle.json"
+    root, trust_config = folder / "root.json", folder / "config.json"
     # sigstore-python refuses a future time, so this world begins today.
     with World(datetime.now(UTC).replace(microsecond=0)) as world:
-        case.artifact.write_bytes(b"artifact")
-        case.bundle.write_bytes(encode_bundle(world.sign(b"artifact", tlog_version=tlog_version)))
-        case.trusted_root.write_bytes(encode_trusted_root(world.trusted_root))
+        artifact.write_bytes(b"artifact")
+        bundle.write_bytes(encode_bundle(world.sign(b"artifact", tlog_version=tlog_version)))
+        root.write_bytes(encode_trusted_root(world.trusted_root))
         config = ClientTrustConfig(world.trusted_root, world.signing_config)
-        case.trust_config.write_bytes(encode_client_trust_config(config))
-        return replace(case, issuer=world.issuer)
+        trust_config.write_bytes(encode_client_trust_config(config))
+        return Written(artifact, bundle, root, trust_config, EMAIL, world.issuer)
 
 
 @dataclass(frozen=True, slots=True)
