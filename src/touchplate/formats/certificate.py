@@ -319,9 +319,8 @@ def _read(der: bytes) -> Certificate:
         self.version = 3
         at += 5
     start, at = expect(der, at, tbs_end, INTEGER)
-    integer(der, start, min(at, start + 2))  # in the fewest octets
-    if at - start > MAX_SERIAL_BYTES:
-        raise DerError(f"serial number of {at - start} bytes")
+    if integer(der, start, min(at, start + 2)) < 0 or at - start > MAX_SERIAL_BYTES:
+        raise DerError("a serial number below zero or too long")
     self.serial_bytes = der[start:at]
     start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
     if der[start:at] != self.signature_algorithm:

@@ -1,0 +1,286 @@
+"""Certificates: read as the library reads them, and refused where it or RFC 5280 refuses."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.verify.mint import CODE_SIGNING, NAME, Mint, build, new_key, spki, usage
+from touchplate.errors import MalformedError, VerificationError
+from touchplate.formats.certificate import (
+    PRECERT_POISON,
+    SCT_LIST,
+    AlternativeName,
+    BasicConstraints,
+    Certificate,
+    parse_certificate,
+    parse_pem_certificates,
+)
+from touchplate.formats.element import encode, oid_octets
+
+MINT = Mint.new(5000)
+LEAF = MINT.leaf()
+
+
+def malformed(der: bytes) -> str:
+    """Give the message with which the bytes are refused."""
+    with pytest.raises(MalformedError) as caught:
+        parse_certificate(der)
+    assert caught.value.code == "CERTIFICATE_MALFORMED"
+    return caught.value.message
+
+
+def certificates(folder: Path) -> Iterator[bytes]:
+    """Give every certificate in the conformance suite and the public trusted root."""
+    seen: set[str] = set()
+    for path in sorted(folder.rglob("*.json")):
+        try:
+            waiting: list[Any] = [json.loads(path.read_bytes())]
+        except ValueError:
+            continue
+        while waiting:
+            item = waiting.pop()
+            if isinstance(item, dict):
+                waiting.extend(item.values())
+                raw = item.get("rawBytes")
+                if isinstance(raw, str) and raw.startswith("MII") and "keyDetails" not in item:
+                    seen.add(raw)
+            elif isinstance(item, list):
+                waiting.extend(item)
+    for raw in sorted(seen):
+        yield base64.b64decode(raw)
+
+
+def agree(ours: Certificate, theirs: x509.Certificate) -> None:
+    """Require that both readings are the same."""
+    assert ours.tbs == theirs.tbs_certificate_bytes
+    assert ours.signature == theirs.signature
+    assert ours.serial == theirs.serial_number
+    assert ours.issuer_der == theirs.issuer.public_bytes()
+    assert ours.subject_der == theirs.subject.public_bytes()
+    assert ours.not_before == theirs.not_valid_before_utc
+    assert ours.not_after == theirs.not_valid_after_utc
+    extensions = {oid_octets(e.oid.dotted_string): e.critical for e in theirs.extensions}
+    assert {oid: e.critical for oid, e in ours.extensions.items()} == extensions
+    if SCT_LIST in extensions:
+        assert ours.tbs_without(SCT_LIST) == theirs.tbs_precertificate_bytes
+
+
+def test_real_certificates(conformance: Path) -> None:
+    """Every real certificate reads as the library reads it."""
+    count = 0
+    for der in certificates(conformance):
+        ours = parse_certificate(der)
+        theirs = x509.load_der_x509_certificate(der)
+        agree(ours, theirs)
+        assert ours.pem() == theirs.public_bytes(Encoding.PEM).decode()
+        count += 1
+    assert count > 20
+
+
+def test_leaf() -> None:
+    """A signer's certificate has its identity, purpose, usage and key."""
+    leaf = parse_certificate(LEAF.der)
+
+    assert leaf.alternative_names == (AlternativeName("email", NAME),)
+    assert leaf.key_usage == frozenset({"digitalSignature"})
+    assert leaf.extended_key_usage == ("1.3.6.1.5.5.7.3.3",)
+    assert leaf.basic_constraints is None
+    assert leaf.public_key.spki == spki(LEAF.key)
+    assert leaf == parse_certificate(LEAF.der)
+    assert leaf != parse_certificate(MINT.ca.der)
+    assert len({leaf, parse_certificate(LEAF.der)}) == 1
+
+
+def test_authority() -> None:
+    """An authority's constraints and usage are read."""
+    ca = parse_certificate(MINT.ca.der)
+
+    assert ca.basic_constraints == BasicConstraints(is_ca=True, path_length=0)
+    assert ca.key_usage == frozenset({"keyCertSign", "cRLSign"})
+    assert not ca.is_self_issued
+    assert parse_certificate(MINT.root.der).is_self_issued
+
+
+@pytest.mark.parametrize(
+    "names",
+    [(), ("digital_signature",), ("key_agreement", "decipher_only"), ("crl_sign", "key_cert_sign")],
+)
+def test_key_usage(names: tuple[str, ...]) -> None:
+    """Bits of key usage have the names of RFC 5280."""
+    theirs = usage(*names)
+    held = build(new_key("p256", 5101), "x", None, (theirs, True))
+    spelled = {
+        "digitalSignature": theirs.digital_signature,
+        "nonRepudiation": theirs.content_commitment,
+        "keyEncipherment": theirs.key_encipherment,
+        "dataEncipherment": theirs.data_encipherment,
+        "keyAgreement": theirs.key_agreement,
+        "keyCertSign": theirs.key_cert_sign,
+        "cRLSign": theirs.crl_sign,
+        "decipherOnly": theirs.key_agreement and theirs.decipher_only,
+    }
+
+    expected = frozenset(name for name, is_set in spelled.items() if is_set)
+    if names:
+        assert parse_certificate(held.der).key_usage == expected
+
+
+def test_years() -> None:
+    """Both forms of time are read: two digits up to 2049, four from 2050."""
+    held = build(
+        new_key("p256", 5102),
+        "x",
+        None,
+        begins=datetime(1999, 12, 31, 23, 59, 59, tzinfo=UTC),
+        ends=datetime(2050, 1, 1, tzinfo=UTC),
+    )
+
+    found = parse_certificate(held.der)
+    assert (found.not_before.year, found.not_after.year) == (1999, 2050)
+
+
+def test_without_an_extension() -> None:
+    """Taking out one extension leaves all other octets; taking out the only one, no field."""
+    poison = (x509.PrecertPoison(), True)
+    two = parse_certificate(
+        build(new_key("p256", 5103), "x", None, (CODE_SIGNING, False), poison).der
+    )
+    one = parse_certificate(build(new_key("p256", 5103), "x", None, poison).der)
+    value = encode(
+        0x30, bytes.fromhex("0603551d25") + encode(4, two.extensions[oid_octets("2.5.29.37")].value)
+    )
+
+    assert two.tbs_without(PRECERT_POISON).endswith(encode(0xA3, encode(0x30, value)))
+    assert one.tbs_without(PRECERT_POISON).endswith(one.spki)
+
+
+def spoiled(old: bytes, new: bytes, der: bytes = LEAF.der) -> bytes:
+    """Give the certificate with one run of octets replaced by another of the same length."""
+    assert der.count(old) >= 1
+    assert len(old) == len(new)
+    return der.replace(old, new, 1)
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        b"",
+        b"\x30",
+        b"\x30\x80",
+        b"\x30\x00",
+        LEAF.der[:-1],
+        LEAF.der + b"\x00",
+        b"\x30\x83\x00" + LEAF.der[2:],
+        spoiled(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x01"),
+        spoiled(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x03"),
+        spoiled(bytes.fromhex("0603551d0f0101ff"), bytes.fromhex("0603551d0f010101")),
+        spoiled(bytes.fromhex("0603551d0f0101ff"), bytes.fromhex("0603551d0f010100")),
+        spoiled(bytes.fromhex("0603551d25"), bytes.fromhex("0603551d0f")),
+        spoiled(
+            bytes.fromhex("300a06082a8648ce3d040302"), bytes.fromhex("300a06082a8648ce3d040303")
+        ),
+        spoiled(b"Z", b"z"),
+        b"\x30\x82\xff\xff" + bytes(65_535),
+    ],
+)
+def test_malformed(der: bytes) -> None:
+    """What is not strict DER, or not a certificate, is refused."""
+    assert malformed(der).startswith("certificate: ")
+
+
+@pytest.mark.parametrize(
+    ("oid", "value"),
+    [
+        ("2.5.29.15", b"\x03\x01\x00"),
+        ("2.5.29.15", b"\x03\x02\x08\x80"),
+        ("2.5.29.15", b"\x03\x02\x01\x81"),
+        ("2.5.29.15", b"\x04\x02\x07\x80"),
+        ("2.5.29.19", b"\x30\x03\x01\x01\x01"),
+        ("2.5.29.19", b"\x30\x03\x01\x01\x00"),
+        ("2.5.29.19", b"\x30\x03\x02\x01\x00"),
+        ("2.5.29.19", b"\x30\x06\x01\x01\xff\x02\x01\xff"),
+        ("2.5.29.37", b"\x30\x00"),
+        ("2.5.29.37", b"\x30\x02\x06\x00"),
+        ("2.5.29.37", b"\x30\x03\x06\x01\x80"),
+        ("2.5.29.17", b"\x30\x03\x81\x01\xff"),
+        ("2.5.29.17", b"\x30\x03\x86\x02a"),
+        ("2.5.29.17", b"\x31\x00"),
+    ],
+)
+def test_malformed_extension(oid: str, value: bytes) -> None:
+    """An extension is refused when it is asked for, if its value is not what it should be."""
+    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
+    found = parse_certificate(build(new_key("p256", 5104), "x", None, (extension, False)).der)
+    ask: dict[str, Callable[[], object]] = {
+        "2.5.29.15": lambda: found.key_usage,
+        "2.5.29.19": lambda: found.basic_constraints,
+        "2.5.29.37": lambda: found.extended_key_usage,
+        "2.5.29.17": lambda: found.alternative_names,
+    }
+
+    with pytest.raises(MalformedError) as caught:
+        ask[oid]()
+    assert caught.value.code == "CERTIFICATE_MALFORMED"
+
+
+def test_names_that_are_no_identities() -> None:
+    """Host names and addresses are passed over."""
+    san = x509.SubjectAlternativeName([x509.DNSName("example.com"), x509.RFC822Name(NAME)])
+    found = parse_certificate(build(new_key("p256", 5105), "x", None, (san, False)).der)
+
+    assert found.alternative_names == (AlternativeName("email", NAME),)
+
+
+def test_key_of_an_unknown_kind() -> None:
+    """A certificate is readable although its key is not."""
+    found = parse_certificate(
+        spoiled(bytes.fromhex("2a8648ce3d0201"), bytes.fromhex("2a8648ce3d0209"))
+    )
+
+    with pytest.raises(VerificationError):
+        _ = found.public_key
+
+
+def test_pem() -> None:
+    """A chain in PEM is read in order; what is not one is refused."""
+    chain = LEAF.certificate.pem() + MINT.ca.certificate.pem()
+
+    assert parse_pem_certificates(chain) == (LEAF.certificate, MINT.ca.certificate)
+    assert parse_pem_certificates(f"\n{chain}\n") == parse_pem_certificates(chain)
+    for text in ("", "x", f"x{chain}", chain[:-5], chain.replace("MII", "M!I", 1), chain * 9):
+        with pytest.raises(MalformedError):
+            parse_pem_certificates(text)
+
+
+@settings(max_examples=400)
+@given(st.integers(0, 8 * len(LEAF.der) - 1))
+def test_flipped_bit(bit: int) -> None:
+    """With one bit changed, what we read the library reads too, and in the same way."""
+    der = bytearray(LEAF.der)
+    der[bit // 8] ^= 1 << bit % 8
+    try:
+        ours = parse_certificate(bytes(der))
+    except MalformedError:
+        return
+    try:
+        theirs = x509.load_der_x509_certificate(bytes(der))
+        agree(ours, theirs)
+    except (ValueError, TypeError, x509.UnsupportedGeneralNameType):
+        # It reads names and extensions eagerly, which we keep as bytes until they are asked for.
+        return
+
+
+@given(st.binary(max_size=200))
+def test_noise(data: bytes) -> None:
+    """Noise is refused with our own error."""
+    with pytest.raises(MalformedError):
+        parse_certificate(data)

@@ -1,0 +1,154 @@
+"""RFC 3161 responses."""
+
+import base64
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rfc3161_client import decode_timestamp_response
+
+from tests.verify.mint import NOW, Mint, stamp
+from touchplate.errors import MalformedError
+from touchplate.formats.timestamp import parse_timestamp_response
+
+MINT = Mint.new(7000)
+GOOD = stamp(b"signature", MINT.tsa, certificates=[MINT.tsa.der])
+
+
+def refused(der: bytes) -> str:
+    """Give the message with which the bytes are refused."""
+    with pytest.raises(MalformedError) as caught:
+        parse_timestamp_response(der)
+    assert caught.value.code == "TIMESTAMP_MALFORMED"
+    return caught.value.message
+
+
+def test_fields() -> None:
+    """Everything that a verifier needs is there."""
+    token = parse_timestamp_response(GOOD).token
+
+    assert token is not None
+    assert (token.at, token.imprint_algorithm) == (NOW, "sha256")
+    assert token.policy_oid == "1.3.6.1.4.1.57264.2"
+    assert token.certificates == (MINT.tsa.der,)
+    assert token.signer.serial_bytes == MINT.tsa.certificate.serial_bytes
+    assert token.signer.issuer_der == MINT.tsa.certificate.issuer_der
+    assert token.signer.signed[:1] == b"\x31"
+
+
+def test_real_responses(conformance: Path) -> None:
+    """Every real timestamp reads as rfc3161-client reads it."""
+    count = 0
+    for path in sorted(conformance.rglob("bundle.sigstore.json")):
+        try:
+            material = json.loads(path.read_bytes())["verificationMaterial"]
+        except (ValueError, KeyError):
+            continue
+        data = material.get("timestampVerificationData") or {}
+        for item in data.get("rfc3161Timestamps", ()):
+            der = base64.b64decode(item["signedTimestamp"])
+            ours = parse_timestamp_response(der).token
+            try:
+                theirs = decode_timestamp_response(der)
+            except ValueError:
+                continue  # it asks for sorted certificates, which one real authority has not
+            assert ours is not None
+            assert ours.at == theirs.tst_info.gen_time
+            assert ours.imprint == theirs.tst_info.message_imprint.message
+            assert ours.nonce == theirs.tst_info.nonce
+            assert (
+                int.from_bytes(ours.serial_bytes, "big", signed=True)
+                == theirs.tst_info.serial_number
+            )
+            assert set(ours.certificates) == theirs.signed_data.certificates
+            count += 1
+    assert count > 20
+
+
+@pytest.mark.parametrize(
+    ("fraction", "microsecond"),
+    [("", 0), (".5", 500_000), (".001", 1_000), (".123456789", 123_456)],
+)
+def test_fractions(fraction: str, microsecond: int) -> None:
+    """A time is read to the microsecond."""
+    token = parse_timestamp_response(stamp(b"x", MINT.tsa, fraction=fraction)).token
+
+    assert token is not None
+    assert token.at == NOW.replace(microsecond=microsecond)
+
+
+@pytest.mark.parametrize("fraction", [".", ".50", ".0", ".1234567891", ",5", ".5 ", ".\u0665"])
+def test_odd_fractions(fraction: str) -> None:
+    """A fraction has no trailing zero, and digits only."""
+    assert "time" in refused(stamp(b"x", MINT.tsa, fraction=fraction))
+
+
+def test_times_that_do_not_exist() -> None:
+    """A day has no hour 24 and a month no day 31 too many."""
+    for old, new in ((b"20300601", b"20300631"), (b"20300601120000", b"20300601240000")):
+        assert "time" in refused(GOOD.replace(old, new))
+
+
+def test_status() -> None:
+    """A refusal has no token, and only a refusal has none."""
+    rejected = bytes.fromhex("3009300702010203020780")
+    assert parse_timestamp_response(rejected).token is None
+    assert parse_timestamp_response(rejected).status == 2
+    assert "status" in refused(bytes.fromhex("30053003020100"))
+    assert "status" in refused(GOOD.replace(b"\x30\x03\x02\x01\x00", b"\x30\x03\x02\x01\x02", 1))
+
+
+@pytest.mark.parametrize(
+    "der",
+    [
+        b"",
+        b"\x30\x00",
+        GOOD[:-1],
+        GOOD + b"\x00",
+        stamp(b"x", MINT.tsa, signers=0),
+        stamp(b"x", MINT.tsa, signers=2),
+        GOOD.replace(
+            bytes.fromhex("06092a864886f70d010702"), bytes.fromhex("06092a864886f70d010703")
+        ),
+        GOOD.replace(
+            bytes.fromhex("060b2a864886f70d0109100104"),
+            bytes.fromhex("060b2a864886f70d0109100105"),
+            1,
+        ),
+        GOOD.replace(b"\x02\x01\x03", b"\x02\x01\x01", 1),
+        stamp(b"x", MINT.tsa, certificates=[b"\x30\x00"] * 17),
+        b"\x30\x82\xff\xff" + bytes(65_535),
+    ],
+)
+def test_malformed(der: bytes) -> None:
+    """What is not one signer's SignedData over a TSTInfo is refused."""
+    assert refused(der).startswith("timestamp: ")
+
+
+@settings(max_examples=300)
+@given(st.integers(0, len(GOOD) - 1), st.integers(0, 255))
+def test_changed_octet(place: int, octet: int) -> None:
+    """A response with one octet changed is read or refused, and never a crash."""
+    der = bytearray(GOOD)
+    der[place] = octet
+    try:
+        parse_timestamp_response(bytes(der))
+    except MalformedError:
+        return
+
+
+@given(st.binary(max_size=200))
+def test_noise(data: bytes) -> None:
+    """Noise is refused with our own error."""
+    refused(data)
+
+
+def test_aware() -> None:
+    """Times are aware, in UTC."""
+    token = parse_timestamp_response(GOOD).token
+    assert token is not None
+    assert token.at.tzinfo is UTC
+    assert token.at > datetime(2030, 1, 1, tzinfo=UTC)
