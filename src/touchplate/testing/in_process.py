@@ -81,6 +81,14 @@ def _framing(
     return (("content-length", str(len(body))),) if body or method == "POST" else ()
 
 
+async def _cancel_all() -> None:
+    """End the requests that nobody waits for any more."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class InProcessTransport:
     """A `transport.http.Transport` into the application that answers at `url`.
 
@@ -138,6 +146,7 @@ class InProcessTransport:
         """End the thread; requests after this start it again."""
         with self._lock:
             if self._loop is not None and self._thread is not None:
+                asyncio.run_coroutine_threadsafe(_cancel_all(), self._loop).result()
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
                 self._loop.close()

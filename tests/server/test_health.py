@@ -1,0 +1,80 @@
+"""What a deployment says about itself."""
+
+import json
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from touchplate.errors import UnavailableError
+from touchplate.server.health import Metrics
+from touchplate.testing import World
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A deployment."""
+    with World() as world:
+        yield world
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/healthz", b'{"status":"SERVING"}'), ("/ping", b".")],
+)
+def test_alive(world: World, path: str, body: bytes) -> None:
+    """A process that answers is alive, in the words of each upstream service."""
+    response = world.transport.request("GET", world.url + path)
+    assert (response.status, response.body) == (200, body)
+
+
+def test_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that cannot work is named with its error's code, and nothing else is told."""
+
+    def fail() -> None:
+        raise UnavailableError("STORAGE_UNAVAILABLE", "/srv/secret/place: no space")
+
+    monkeypatch.setattr(world._databases["ct"], "state", fail)
+    response = world.transport.request("GET", f"{world.url}/readyz")
+    assert response.status == 503
+    assert json.loads(response.body) == {
+        "status": "NOT_SERVING",
+        "failed": {"ct": "STORAGE_UNAVAILABLE"},
+    }
+
+
+def test_metrics(world: World) -> None:
+    """Requests are counted by route; what a client made up is never a label."""
+    for path in ("/nothing", "/tile/0/000", "/tile/0/001", "/made-up"):
+        world.transport.request("GET", world.url + path)
+    world.transport.request("MADEUP", f"{world.url}/made-up")
+    world.sign(b"artifact")
+    text = world.transport.request("GET", f"{world.url}/metrics").body.decode()
+
+    assert 'requests_total{method="GET",route="/tile/{path...}",status="404"} 2\n' in text
+    assert 'requests_total{method="",route="",status="404"} 3\n' in text
+    assert "made" not in text.lower()
+    assert 'touchplate_log_size{log="tlog"} 1\n' in text
+    assert 'touchplate_log_size{log="ct"} 1\n' in text
+    for name in ("ca", "tsa", "tuf-root", "tuf-timestamp"):
+        assert f'touchplate_expires_at_seconds{{name="{name}"}} ' in text
+
+
+def test_metrics_format() -> None:
+    """Each line is a sample or a type, each type comes once, and numbers keep their digits."""
+    metrics = Metrics()
+    metrics.observe("GET", "/a", 200)
+    text = metrics.render({'x{a="1"}': 1893456000.0, 'x{a="2"}': 0, "y": 0.5}).decode()
+
+    assert text == (
+        "# TYPE touchplate_http_requests_total counter\n"
+        'touchplate_http_requests_total{method="GET",route="/a",status="200"} 1\n'
+        "# TYPE x gauge\n"
+        'x{a="1"} 1893456000\n'
+        'x{a="2"} 0\n'
+        "# TYPE y gauge\n"
+        "y 0.5\n"
+    )
+    assert all(
+        re.fullmatch(r"# TYPE \w+ \w+|\w+(\{.*\})? [0-9.]+", line) for line in text.splitlines()
+    )
