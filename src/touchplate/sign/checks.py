@@ -12,7 +12,7 @@ from touchplate.verify.options import DEFAULT
 from touchplate.verify.times import timestamp_times
 from touchplate.verify.transparency import check_scts
 from touchplate.verify.trust import Trust
-from touchplate.verify.verdict import VerifiedTime
+from touchplate.verify.verdict import VerifiedTime, Voice
 
 # A certificate begins at the authority's now, which may be a little after ours.
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
@@ -26,7 +26,7 @@ def check_certificate(leaf: Certificate, trust: Trust, at: datetime) -> None:
     if at < leaf.not_before <= at + MAX_CLOCK_SKEW:
         at = leaf.not_before
     # The only use of a time that nobody signed: nothing is proven to others by it.
-    clock = VerifiedTime(at, "log", "this machine's clock", "")
+    clock = VerifiedTime(at, "log", "this machine's clock", Voice("", b""))
     issuer = build_chain(leaf, (clock,), trust)
     check_profile(leaf)
     check_scts(leaf, issuer.certificate, trust, 1)

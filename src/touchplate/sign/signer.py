@@ -15,7 +15,7 @@ from typing import Final
 
 from touchplate.clients.tsa import Timestamp, TsaClient
 from touchplate.entries.claim import Claim
-from touchplate.errors import MalformedError, RefusedError, TouchplateError, VerificationError
+from touchplate.errors import MalformedError, TouchplateError
 from touchplate.formats.bundle import (
     Bundle,
     CertificateMaterial,
@@ -43,6 +43,11 @@ MAX_STATEMENT_BYTES: Final = 16 * 1024 * 1024
 MIN_REMAINING: Final = timedelta(seconds=60)
 
 
+# ENTRY_EXISTS: an earlier try had landed and its answer was lost; signatures are randomised, so a
+# new one is a new entry. CERT_NOT_VALID_AT_TIME: the certificate ended while a service let us wait.
+ONCE_MORE: Final = frozenset({"ENTRY_EXISTS", "CERT_NOT_VALID_AT_TIME"})
+
+
 @dataclass(frozen=True, slots=True)
 class Signed:
     """A bundle, the bytes of it that were verified, and what they prove."""
@@ -59,6 +64,9 @@ class _Credential:
     key: PrivateKeySigner
     leaf: Certificate
     identity: str
+
+
+MakeContent = Callable[[_Credential], tuple[MessageSignature | Envelope, Claim]]
 
 
 class Signer:
@@ -92,7 +100,7 @@ class Signer:
         Raises what the services' clients raise and what `verify` raises of our own bundle.
         """
 
-        def attempt(credential: _Credential) -> tuple[MessageSignature, Claim]:
+        def make(credential: _Credential) -> tuple[MessageSignature, Claim]:
             name = credential.key.algorithm.hash
             if name is None:
                 signature, digest = credential.key.sign(artifact.content()), None
@@ -102,7 +110,7 @@ class Signer:
             content = MessageSignature(name, digest, signature)
             return content, _claim(content, signature, credential, artifact.digest)
 
-        return self._sign(attempt, artifact)
+        return self._sign(make, artifact)
 
     def sign_statement(self, payload: bytes) -> Signed:
         """Sign these exact bytes, which must be an in-toto statement, in a DSSE envelope.
@@ -120,46 +128,30 @@ class Signer:
         def digest(name: HashName) -> bytes:
             return new(name, message).digest()
 
-        def attempt(credential: _Credential) -> tuple[Envelope, Claim]:
+        def make(credential: _Credential) -> tuple[Envelope, Claim]:
             signature = credential.key.sign(message)
             content = Envelope(payload, PAYLOAD_TYPE, (EnvelopeSignature(signature),))
             return content, _claim(content, signature, credential, digest)
 
-        return self._sign(attempt, artifact)
+        return self._sign(make, artifact)
 
-    def _sign(
-        self,
-        attempt: Callable[[_Credential], tuple[MessageSignature | Envelope, Claim]],
-        artifact: Artifact,
-    ) -> Signed:
+    def _sign(self, make: MakeContent, artifact: Artifact) -> Signed:
+        """Sign, and once more from the start if what went wrong will not go wrong again."""
         try:
-            return self._sign_once(attempt, artifact)
-        except VerificationError as error:
-            if error.code != "CERT_NOT_VALID_AT_TIME":
+            return self._sign_once(make, artifact)
+        except TouchplateError as error:
+            if error.code not in ONCE_MORE:
                 raise
-        # The certificate ended while a service let us wait: once more, with a new key.
-        self._credential = None
-        return self._sign_once(attempt, artifact)
+            if error.code == "CERT_NOT_VALID_AT_TIME":
+                self._credential = None
+        return self._sign_once(make, artifact)
 
-    def _sign_once(
-        self,
-        attempt: Callable[[_Credential], tuple[MessageSignature | Envelope, Claim]],
-        artifact: Artifact,
-    ) -> Signed:
+    def _sign_once(self, make: MakeContent, artifact: Artifact) -> Signed:
+        """Certificate -> signature -> timestamp -> log entry -> bundle -> verdict."""
         credential = self._certified()
-        warnings: list[str] = []
-        content, claim = attempt(credential)
-        stamps = self._stamp(claim.signature, warnings)
-        try:
-            entries = self._services.tlogs.ask(lambda tlog: tlog.add(claim))
-        except RefusedError as error:
-            if error.code != "ENTRY_EXISTS":
-                raise
-            # An earlier try had landed and its answer was lost. Signatures are randomised: a new
-            # one is a new entry.
-            content, claim = attempt(credential)
-            stamps = self._stamp(claim.signature, warnings)
-            entries = self._services.tlogs.ask(lambda tlog: tlog.add(claim))
+        content, claim = make(credential)
+        stamps, warnings = self._stamp(claim.signature)
+        entries = self._services.tlogs.ask(lambda tlog: tlog.add(claim))
         bundle = Bundle(
             version="0.3",
             material=CertificateMaterial(credential.leaf),
@@ -168,12 +160,9 @@ class Signer:
             content=content,
         )
         encoded = encode_bundle(bundle)
-        verdict = self._verifier.verify(
-            parse_bundle(encoded),
-            artifact,
-            identity(credential.identity, self._expected.issuer),
-        )
-        return Signed(bundle, encoded, verdict, tuple(warnings))
+        wanted = identity(credential.identity, self._expected.issuer)
+        verdict = self._verifier.verify(parse_bundle(encoded), artifact, wanted)
+        return Signed(bundle, encoded, verdict, warnings)
 
     def _certified(self) -> _Credential:
         """Give the key and its certificate, with enough of its life left; make both if need be."""
@@ -189,10 +178,11 @@ class Signer:
         self._credential = _Credential(key, issued.leaf, name)
         return self._credential
 
-    def _stamp(self, signature: bytes, warnings: list[str]) -> tuple[Timestamp, ...]:
+    def _stamp(self, signature: bytes) -> tuple[tuple[Timestamp, ...], tuple[str, ...]]:
+        """Give timestamps over the signature, and warnings if they were not needed and failed."""
         tsas = self._services.tsas
         if tsas is None:
-            return ()
+            return (), ()
 
         def ask(tsa: TsaClient) -> Timestamp:
             stamp = tsa.stamp(signature)
@@ -200,12 +190,11 @@ class Signer:
             return stamp
 
         try:
-            return tsas.ask(ask)
+            return tsas.ask(ask), ()
         except TouchplateError as error:
             if self._services.timestamp_required:
                 raise
-            warnings.append(f"signed without a timestamp: {error}")
-            return ()
+            return (), (f"signed without a timestamp: {error}",)
 
 
 def _claim(
