@@ -5,7 +5,7 @@ is copied until a value is wanted. X.690 §10.1: definite lengths in the fewest 
 `DerError`, which each parser turns into the code of its own format.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 INTEGER: Final = 0x02
@@ -96,7 +96,7 @@ def time(data: bytes, tag: int, start: int, stop: int) -> datetime:
     if text[14] != "Z" or not text[:14].isdigit() or text[8:10] == "24":
         raise DerError(f"time {text!r} is not of the form that certificates use")
     try:
-        return datetime.fromisoformat(f"{text[:8]}T{text[8:14]}").replace(tzinfo=UTC)
+        return datetime.fromisoformat(f"{text[:8]}T{text[8:14]}+00:00")
     except ValueError as error:
         raise DerError(f"time {text!r} does not exist") from error
 

@@ -7,7 +7,7 @@ verifier needs is taken out in one pass; nothing here is verified. Requests are 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final, NoReturn
 
 from touchplate.errors import MalformedError
@@ -323,7 +323,7 @@ def _moment(octets: bytes) -> datetime:
     ):
         raise DerError(f"time {text!r} is not of the form that timestamps use")
     try:
-        whole = datetime.fromisoformat(f"{seconds[:8]}T{seconds[8:]}").replace(tzinfo=UTC)
+        whole = datetime.fromisoformat(f"{seconds[:8]}T{seconds[8:]}+00:00")
     except ValueError as error:
         raise DerError(f"time {text!r} does not exist") from error
     return whole + timedelta(microseconds=int(fraction[:6].ljust(6, "0"))) if dot else whole

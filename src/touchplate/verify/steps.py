@@ -32,6 +32,14 @@ class Step:
         return self._evidence()
 
 
+type_of_record = tuple[str, Evidence, TouchplateError | None]
+
+
+def steps_of(records: tuple[type_of_record, ...]) -> tuple[Step, ...]:
+    """Make steps of what was recorded; nobody pays for steps that nobody looks at."""
+    return tuple([Step(*record) for record in records])
+
+
 class Steps:
     """Records steps in order. `with step("name"): …` is one step; one record is one run's.
 
@@ -41,13 +49,18 @@ class Steps:
     __slots__ = ("_evidence", "_name", "_taken")
 
     def __init__(self) -> None:
-        self._taken: Final[list[Step]] = []
+        self._taken: Final[list[type_of_record]] = []
         self._name = ""
         self._evidence: Evidence = _nothing
 
     @property
     def taken(self) -> tuple[Step, ...]:
         """The steps so far; only the last can have failed."""
+        return steps_of(tuple(self._taken))
+
+    @property
+    def records(self) -> tuple[type_of_record, ...]:
+        """The same before it is made into steps: what a verdict keeps."""
         return tuple(self._taken)
 
     def __call__(self, name: str) -> "Steps":
@@ -70,6 +83,6 @@ class Steps:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            self._taken.append(Step(self._name, self._evidence))
+            self._taken.append((self._name, self._evidence, None))
         elif isinstance(error, TouchplateError):
-            self._taken.append(Step(self._name, self._evidence, error))
+            self._taken.append((self._name, self._evidence, error))

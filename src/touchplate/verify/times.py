@@ -7,7 +7,7 @@ this very signature. A time that is only written in the bundle is not one.
 from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from hashlib import new
+from hashlib import sha1, sha256, sha384, sha512
 from typing import Final
 
 from touchplate.errors import MalformedError, VerificationError
@@ -22,7 +22,9 @@ from touchplate.verify.verdict import VerifiedTime
 from touchplate.verify.x509_signature import RSA_ENCRYPTION, check_x509_signature
 
 # RFC 3161 tokens are over these; SHA-1 is refused.
-_IMPRINTS: Final = ("sha256", "sha384", "sha512")
+_IMPRINTS: Final = {"sha256": sha256, "sha384": sha384, "sha512": sha512}
+# SHA-1 may still name the certificate (RFC 2634 §5.4), whose own bytes are compared besides.
+_NAMES: Final = {**_IMPRINTS, "sha1": sha1}
 _RSA_WITH: Final = {
     "sha256": bytes.fromhex("300d06092a864886f70d01010b0500"),
     "sha384": bytes.fromhex("300d06092a864886f70d01010c0500"),
@@ -164,17 +166,21 @@ def _check_token(token: TimestampToken, signature: bytes, stamper: Stamper) -> N
     """Prove that the stamper made this token over this signature, while it was valid."""
     signer = token.signer
     certificate = stamper.certificate
-    if token.imprint_algorithm not in _IMPRINTS or signer.digest_algorithm not in _IMPRINTS:
+    imprint, digest = (
+        _IMPRINTS.get(token.imprint_algorithm),
+        _IMPRINTS.get(signer.digest_algorithm),
+    )
+    if imprint is None or digest is None:
         raise _invalid("the timestamp uses a hash that is not allowed", token.imprint_algorithm)
-    if new(token.imprint_algorithm, signature).digest() != token.imprint:
+    if imprint(signature).digest() != token.imprint:
         raise _invalid("the timestamp is of another signature", token.imprint.hex())
     if signer.content_type != _TST_INFO:
         raise _invalid("the signed attributes are of another type of content", "")
-    if new(signer.digest_algorithm, token.tst_info).digest() != signer.message_digest:
+    if digest(token.tst_info).digest() != signer.message_digest:
         raise _invalid("the signed attributes are of another content", "")
     # RFC 5816 §2.2.1: the certificate that signed is named inside what was signed.
-    named = new(signer.certificate_hash_algorithm, certificate.der, usedforsecurity=False)
-    if named.digest() != signer.certificate_hash:
+    named = _NAMES[signer.certificate_hash_algorithm]
+    if named(certificate.der).digest() != signer.certificate_hash:
         raise _invalid("the timestamp names another certificate than the authority's", "")
     algorithm = signer.signature_algorithm
     if algorithm in RSA_ENCRYPTION:

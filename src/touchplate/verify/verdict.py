@@ -10,7 +10,7 @@ from touchplate.formats.certificate import AlternativeName, Certificate
 from touchplate.formats.extensions import decode_extensions, decode_issuer
 from touchplate.formats.statement import Statement
 from touchplate.keys.public import PublicKey
-from touchplate.verify.steps import Step
+from touchplate.verify.steps import Step, steps_of, type_of_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,12 @@ class Verdict:
     """The log entries that were proven; those of unknown logs are not among them."""
     statement: Statement | None
     """What an in-toto envelope says; None for a signature over the artifact itself."""
-    steps: tuple[Step, ...]
+    records: tuple[type_of_record, ...]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """Every check that was made, in order, with what it rests on."""
+        return steps_of(self.records)
 
     @property
     def names(self) -> tuple[AlternativeName, ...]:

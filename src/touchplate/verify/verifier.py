@@ -117,7 +117,7 @@ class Verifier:
             times=times,
             entries=tuple([entry for entry, _ in known]),
             statement=statement,
-            steps=step.taken,
+            records=step.records,
         )
 
 
