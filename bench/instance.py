@@ -33,14 +33,17 @@ def running(cores: Sequence[int] = ()) -> Iterator[Server]:
     with TemporaryDirectory(prefix="bench-") as name:
         data = Path(name) / "data"
         script = Path(sys.executable).parent / "touchplate"
+        own_cores = os.sched_getaffinity(0)
+        if cores:
+            # A child takes the setting along, all its threads too.
+            os.sched_setaffinity(0, cores)
         process = subprocess.Popen(
             [script, "serve", "--data", data, "--listen", "127.0.0.1:0"],
             stdout=subprocess.PIPE,
             text=True,
         )
+        os.sched_setaffinity(0, own_cores)
         try:
-            if cores:
-                os.sched_setaffinity(process.pid, set(cores))
             assert process.stdout is not None
             for line in process.stdout:
                 found = re.search(r"http://127\.0\.0\.1:(\d+)", line)
