@@ -269,6 +269,22 @@ def test_json_failure(run: Run, signed: Path, served: Served) -> None:
     assert "identity" not in first
 
 
+def test_unusable_key(run: Run, signed: Path, served: Served) -> None:
+    """A key in the trusted root that is of no kind we know is told, and does no harm."""
+    root = json.loads(served.trusted_root)
+    odd = json.loads(json.dumps(root["tlogs"][0]))
+    odd["publicKey"] |= {"keyDetails": "PKIX_OF_TOMORROW", "rawBytes": "AAAA"}
+    root["tlogs"].append(odd)
+    (signed.parent / "root.json").write_text(json.dumps(root))
+
+    explained = run("verify", signed, *ROOT, *served.who, "--explain")
+    assert explained.status == 0
+    assert "note: tlogs[1].publicKey" in explained.out
+    document = json.loads(run("verify", signed, *ROOT, *served.who, "--json").out)
+    assert len(document["warnings"]) == 1
+    assert run("verify", signed, *ROOT, *served.who).err == ""
+
+
 def test_json_usage(run: Run, signed: Path, served: Served) -> None:
     """What kept every file from being looked at is in the document too."""
     result = run("verify", signed, *served.who, "--json")

@@ -23,8 +23,13 @@ class Outcome:
     steps: tuple[Step, ...]
 
 
-def print_text(outcomes: Sequence[Outcome], *, explain: bool) -> None:
-    """Say who signed each file on standard output; failures also go to standard error."""
+def print_text(outcomes: Sequence[Outcome], *, explain: bool, warnings: Sequence[str] = ()) -> None:
+    """Say who signed each file on standard output, and what is not proven on standard error.
+
+    With `explain` all is on standard output, and `warnings` of the trusted root are told.
+    """
+    for warning in warnings if explain else ():
+        print(f"note: {printable(warning)}")
     for outcome in outcomes:
         stream = sys.stdout if outcome.error is None or explain else sys.stderr
         for line in _lines(outcome, explain=explain):
@@ -78,17 +83,24 @@ def _summary(verdict: Verdict) -> str:
 
 
 def print_json(
-    outcomes: Sequence[Outcome], status: int, error: TouchplateError | None = None
+    outcomes: Sequence[Outcome],
+    status: int,
+    *,
+    warnings: Sequence[str] = (),
+    error: TouchplateError | None = None,
 ) -> None:
     """Print one document, of the form in docs/reference/cli/verify.md; it changes only by adding.
 
-    `error` is what kept all files from being looked at.
+    `error` is what kept all files from being looked at; `warnings` are what the trusted root lists
+    and we cannot use.
     """
     import json
 
     document: dict[str, Any] = {"status": status}
     if error is not None:
         document["error"] = _error(error)
+    if warnings:
+        document["warnings"] = list(warnings)
     document["results"] = [_result(outcome) for outcome in outcomes]
     print(json.dumps(document, indent=2))
 

@@ -69,26 +69,22 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     """Verify every file, say what was found of each, and give the worst status."""
     try:
-        outcomes = _verify_all(arguments)
+        if arguments.bundle is not None and len(arguments.files) > 1:
+            raise _usage("--bundle goes with one FILE")
+        wanted = make_policy(arguments)
+        trusted_root = load_trusted_root(arguments)
     except TouchplateError as error:
         if arguments.json:
-            print_json((), status_of(error), error)
+            print_json((), status_of(error), error=error)
             return status_of(error)
         raise
+    outcomes = [_verify(word, arguments.bundle, wanted, trusted_root) for word in arguments.files]
     status = max(0 if each.error is None else status_of(each.error) for each in outcomes)
     if arguments.json:
-        print_json(outcomes, status)
+        print_json(outcomes, status, warnings=trusted_root.skipped)
     else:
-        print_text(outcomes, explain=arguments.explain)
+        print_text(outcomes, explain=arguments.explain, warnings=trusted_root.skipped)
     return status
-
-
-def _verify_all(arguments: Namespace) -> list[Outcome]:
-    if arguments.bundle is not None and len(arguments.files) > 1:
-        raise _usage("--bundle goes with one FILE")
-    wanted = make_policy(arguments)
-    trusted_root = load_trusted_root(arguments)
-    return [_verify(word, arguments.bundle, wanted, trusted_root) for word in arguments.files]
 
 
 def make_policy(arguments: Namespace) -> Policy:
