@@ -31,7 +31,7 @@ def welcome(deployment: Deployment, data: Path, *, first: bool) -> list[str]:
         f"  touchplate trust add {url} --fingerprint {deployment.repository.fingerprint}",
         "mint an identity token and sign a file:",
         f"  touchplate token --data {folder} --email {EXAMPLE_EMAIL} > token",
-        f'  touchplate sign FILE --instance {url} --identity-token "$(cat token)"',
+        f"  touchplate sign FILE --instance {url} --identity-token token",
         "and verify it anywhere, without network:",
         f"  touchplate verify FILE --identity {EXAMPLE_EMAIL} --issuer {url}/oidc",
     ]
