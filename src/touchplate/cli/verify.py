@@ -19,12 +19,11 @@ from touchplate.cli.verdict import Outcome, print_json, print_text
 from touchplate.errors import MalformedError, SettingsError, TouchplateError
 from touchplate.formats.bundle import parse_bundle
 from touchplate.formats.limits import MAX_BUNDLE_BYTES
-from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.keys.public import PublicKey, load_public_key_pem
 from touchplate.verify import policy
 from touchplate.verify.policy import Policy
 from touchplate.verify.steps import Steps
-from touchplate.verify.verifier import verify
+from touchplate.verify.verifier import Verifier
 
 MAX_KEY_BYTES = 64 * 1024
 
@@ -78,7 +77,8 @@ def run(arguments: Namespace) -> int:
             print_json((), status_of(error), error=error)
             return status_of(error)
         raise
-    outcomes = [_verify(word, arguments.bundle, wanted, trusted_root) for word in arguments.files]
+    verifier = Verifier(trusted_root)
+    outcomes = [_verify(word, arguments.bundle, wanted, verifier) for word in arguments.files]
     status = max(0 if each.error is None else status_of(each.error) for each in outcomes)
     if arguments.json:
         print_json(outcomes, status, warnings=trusted_root.skipped)
@@ -111,7 +111,7 @@ def make_policy(arguments: Namespace) -> Policy:
     return parts[0] if len(parts) == 1 else policy.all_of(*parts)
 
 
-def _verify(word: str, bundle: str | None, wanted: Policy, trusted_root: TrustedRoot) -> Outcome:
+def _verify(word: str, bundle: str | None, wanted: Policy, verifier: Verifier) -> Outcome:
     """Verify one file; what fails is part of the outcome, so that the other files are seen too."""
     steps = Steps()
     path = None
@@ -119,7 +119,7 @@ def _verify(word: str, bundle: str | None, wanted: Policy, trusted_root: Trusted
         artifact = open_artifact(word)
         path = bundle if bundle is not None else find_bundle(word)
         parsed = parse_bundle(read_file(path, MAX_BUNDLE_BYTES, "bundle"))
-        verdict = verify(parsed, artifact, wanted, trusted_root, steps=steps)
+        verdict = verifier.verify(parsed, artifact, wanted, steps=steps)
     except TouchplateError as error:
         return Outcome(word, path, None, error, steps.taken)
     return Outcome(word, path, verdict, None, verdict.steps)
