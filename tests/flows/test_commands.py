@@ -124,4 +124,4 @@ def test_service_comes_back(machine: Machine, number: int) -> None:
         assert f"log entry {index}" in machine.run("sign", "a.txt", *words)
         machine.stop(number)
         if index == 0:
-            assert added[2] in machine.serve(until="trusted root:")
+            assert added[2] in machine.serve(until="trust root:")
