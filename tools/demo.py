@@ -198,9 +198,10 @@ def main() -> None:
 
             step("Sign both files with one login.")
             login = ("touchplate", "token", "--data", "instance", "--email", EMAIL)
-            token = demo.run(*login, quiet=True).strip()
-            sign = ("touchplate", "sign", "--instance", demo.url, "--identity-token")
-            demo.run(*sign, token, *files, shown=f"{shlex.join(sign)} $TOKEN {shlex.join(files)}")
+            token = demo.run(*login, shown=f"{shlex.join(login)} > token", quiet=True)
+            (demo.folder / "token").write_text(token, "utf-8")
+            sign = ("touchplate", "sign", "--instance", demo.url, "--identity-token", "token")
+            demo.run(*sign, *files)
 
             step("Verify, with every step and its evidence.")
             who = ("--identity", EMAIL, "--issuer", f"{demo.url}/oidc")
@@ -215,9 +216,11 @@ def main() -> None:
                 "Let the log grow, and compute an entry's inclusion again from the tiles it serves."
             )
             before = demo.checkpoint()
-            sums = demo.run("sha256sum", *files)
+            sums = demo.run(
+                "sha256sum", *files, shown=f"sha256sum {shlex.join(files)} > SHA256SUMS"
+            )
             (demo.folder / "SHA256SUMS").write_text(sums, "utf-8")
-            demo.run(*sign, token, "SHA256SUMS", shown=f"{shlex.join(sign)} $TOKEN SHA256SUMS")
+            demo.run(*sign, "SHA256SUMS")
             recompute(demo, wheel, before)
 
         step("The instance is gone. Verifying never needed it.")
