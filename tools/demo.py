@@ -216,9 +216,8 @@ def main() -> None:
                 "Let the log grow, and compute an entry's inclusion again from the tiles it serves."
             )
             before = demo.checkpoint()
-            sums = demo.run(
-                "sha256sum", *files, shown=f"sha256sum {shlex.join(files)} > SHA256SUMS"
-            )
+            shown = f"sha256sum {shlex.join(files)} > SHA256SUMS"
+            sums = demo.run("sha256sum", *files, shown=shown, quiet=True)
             (demo.folder / "SHA256SUMS").write_text(sums, "utf-8")
             demo.run(*sign, "SHA256SUMS")
             recompute(demo, wheel, before)
