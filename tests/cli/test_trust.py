@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,22 @@ def test_life(run: Run, served: Served) -> None:
     assert run("trust", "remove", served.url).status == 0
     assert run("trust", "list").out == ""
     assert run("trust", "remove", name).status == 2
+
+
+def test_refresh_goes_on(run: Run, served: Served, tmp_path: Path) -> None:
+    """An instance that fails does not keep the others from being refreshed."""
+    for name in ("first", "second"):
+        words = ("--fingerprint", served.fingerprint, "--name", name)
+        assert run("trust", "add", served.url, *words).status == 0
+    pinned = tmp_path / "home" / "instances" / "first" / "pinned.root.json"
+    pinned.write_bytes(pinned.read_bytes() + b" ")
+
+    result = run("trust", "refresh")
+
+    assert result.status == 1
+    assert "not refreshed: first" in result.err
+    assert "TRUST_REFUSED" in result.err
+    assert result.out == "refreshed second\n"
 
 
 @pytest.mark.parametrize(

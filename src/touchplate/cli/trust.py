@@ -4,11 +4,13 @@ Each is pinned by the fingerprint of a root that its operator gave you; from the
 repository says what changed. `touchplate verify` reads what was fetched and uses no network.
 """
 
+import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 from touchplate.cli.environment import home, now
 from touchplate.cli.text import printable
+from touchplate.errors import TouchplateError
 from touchplate.trust.store import TrustStore
 
 
@@ -90,10 +92,17 @@ def _refresh(arguments: Namespace, store: TrustStore) -> None:
     from touchplate.trust.refresh import refresh
 
     transport = _transport(arguments)
-    chosen = map(store.get, arguments.names) if arguments.names else store.instances()
+    chosen = [store.get(name) for name in arguments.names] or store.instances()
+    failed: TouchplateError | None = None
     for instance in chosen:
-        refresh(instance, transport, now())
-        print(f"refreshed {instance.name}")
+        try:
+            refresh(instance, transport, now())
+            print(f"refreshed {instance.name}")
+        except TouchplateError as error:
+            print(f"not refreshed: {instance.name}", file=sys.stderr)
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 def _remove(arguments: Namespace, store: TrustStore) -> None:
