@@ -9,7 +9,6 @@ vouch for another is decided in `verify/chain.py`.
 
 import binascii
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from types import MappingProxyType
@@ -86,16 +85,14 @@ class Extension(NamedTuple):
     stop: int
 
 
-@dataclass(frozen=True, slots=True)
-class BasicConstraints:
+class BasicConstraints(NamedTuple):
     """RFC 5280 §4.2.1.9: whether the subject is an authority, and how many may stand below it."""
 
     is_ca: bool
     path_length: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AlternativeName:
+class AlternativeName(NamedTuple):
     """One name of the subject: `kind` is `email`, `uri` or `username`."""
 
     kind: str

@@ -6,8 +6,7 @@ UTF8String. Source: `fulcio: docs/oid-info.md`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.certificate import Certificate
@@ -16,8 +15,7 @@ from touchplate.formats.element import UTF8_STRING, DerError, encode, expect_las
 ARC: Final = "1.3.6.1.4.1.57264.1"
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateExtension:
+class CertificateExtension(NamedTuple):
     """One row: the last arc of the OID, the name in policies, and how the text is encoded."""
 
     number: int

@@ -4,8 +4,7 @@ The structures of the log itself (leaves, tree heads) are in `ct.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from touchplate.errors import MalformedError
 from touchplate.formats.element import OCTET_STRING, DerError, encode, expect_last
@@ -17,8 +16,7 @@ MAX_SCTS: Final = 32
 _FIXED: Final = 1 + 32 + 8  # version, log id, time
 
 
-@dataclass(frozen=True, slots=True)
-class SignedCertificateTimestamp:
+class SignedCertificateTimestamp(NamedTuple):
     """A log's promise of version 1. Nothing about it has been verified."""
 
     log_id: bytes

@@ -5,9 +5,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.jsontext import Fields, parse_json
@@ -18,16 +17,14 @@ STATEMENT_V0_1: Final = "https://in-toto.io/Statement/v0.1"
 _ERROR: Final = "STATEMENT_INVALID"
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """One thing that a statement is about; `digests` are in hex, by the name of the algorithm."""
 
     name: str
     digests: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Statement:
+class Statement(NamedTuple):
     """What is said, of which type, about which subjects."""
 
     type: str

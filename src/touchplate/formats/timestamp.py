@@ -6,9 +6,8 @@ verifier needs is taken out in one pass; nothing here is verified. Requests are 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from touchplate.errors import MalformedError
 from touchplate.formats.element import (
@@ -58,8 +57,7 @@ HASH_ALGORITHMS: Final[Mapping[bytes, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SignerInfo:
+class SignerInfo(NamedTuple):
     """Who signed, and the attributes that were signed. RFC 5652 §5.3."""
 
     issuer_der: bytes
@@ -81,8 +79,7 @@ class SignerInfo:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampToken:
+class TimestampToken(NamedTuple):
     """One token: exactly one signer, who says that the imprint existed at `at`."""
 
     tst_info: bytes
@@ -104,8 +101,7 @@ class TimestampToken:
         return oid_name(self.policy)
 
 
-@dataclass(frozen=True, slots=True)
-class TimestampResponse:
+class TimestampResponse(NamedTuple):
     """The status and, if it was granted, the token."""
 
     status: int

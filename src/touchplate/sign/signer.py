@@ -82,7 +82,7 @@ class Signer:
     ) -> None:
         """Hold the token (TOKEN_MALFORMED, TOKEN_REFUSED); nothing is sent before the first use."""
         self._services = services
-        self._trust = Trust.of(services.trusted_root)
+        self._trust = Trust(services.trusted_root)
         self._verifier = Verifier(services.trusted_root)
         self._token = token
         self._now = now

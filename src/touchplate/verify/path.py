@@ -6,9 +6,8 @@ A leaf then costs one signature. Certificates that come with a bundle are never 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.certificate import (
@@ -29,8 +28,7 @@ MAX_PATH: Final = 10
 _UNDERSTOOD: Final = frozenset({KEY_USAGE, EXTENDED_KEY_USAGE, BASIC_CONSTRAINTS, SUBJECT_ALT_NAME})
 
 
-@dataclass(frozen=True, slots=True)
-class Issuer:
+class Issuer(NamedTuple):
     """A certificate that may issue leaves, proven up to its anchor at every rule but time."""
 
     path: tuple[Certificate, ...]

@@ -4,9 +4,8 @@ A policy as a whole must name a key, or an issuer together with an identity or a
 one that would accept anybody is refused before the work begins (`require_signer`).
 """
 
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from touchplate.errors import PolicyError, RefusedError
 from touchplate.formats.certificate import Certificate
@@ -15,8 +14,7 @@ from touchplate.formats.statement import Statement
 from touchplate.keys.public import PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     """What has been proven when a policy is asked."""
 
     key: PublicKey
@@ -42,7 +40,6 @@ class Policy(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
 class Identity:
     """One identity, letter by letter, vouched for by one issuer, letter by letter.
 
@@ -50,12 +47,13 @@ class Identity:
     characters, also none and also slashes; nothing else is special.
     """
 
-    name: str
-    issuer: str
-    is_glob: bool = False
+    __slots__ = ("is_glob", "issuer", "name")
 
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, issuer: str, *, is_glob: bool = False) -> None:
         """Refuse what would match anybody: RefusedError POLICY_EMPTY."""
+        self.name: Final = name
+        self.issuer: Final = issuer
+        self.is_glob: Final = is_glob
         if not self.issuer or not (self.name.replace("*", "") if self.is_glob else self.name):
             raise _empty("an identity policy names an identity and its issuer")
 
@@ -93,15 +91,15 @@ class Identity:
             )
 
 
-@dataclass(frozen=True, slots=True)
 class ExtensionValue:
     """One extension of the certificate has this value, letter by letter."""
 
-    name: str
-    value: str
+    __slots__ = ("name", "value")
 
-    def __post_init__(self) -> None:
+    def __init__(self, name: str, value: str) -> None:
         """Refuse an unknown name or no value: RefusedError POLICY_EMPTY."""
+        self.name: Final = name
+        self.value: Final = value
         if self.name not in BY_NAME:
             raise _empty(f"there is no certificate extension {self.name!r}: {', '.join(BY_NAME)}")
         if not self.value:
@@ -135,14 +133,14 @@ class ExtensionValue:
             )
 
 
-@dataclass(frozen=True, slots=True)
 class PredicateType:
     """The artifact is the subject of an in-toto statement with this type of predicate."""
 
-    uri: str
+    __slots__ = ("uri",)
 
-    def __post_init__(self) -> None:
+    def __init__(self, uri: str) -> None:
         """Refuse an empty type: RefusedError POLICY_EMPTY."""
+        self.uri: Final = uri
         if not self.uri:
             raise _empty("a predicate policy names a type")
 
@@ -168,16 +166,24 @@ class PredicateType:
             )
 
 
-@dataclass(frozen=True, slots=True)
 class Key:
     """The signature is by this key, and made while the key was valid if that is limited.
 
     Both ends of the window are inside. With a window, a verified time is required.
     """
 
-    public_key: PublicKey
-    valid_from: datetime | None = None
-    valid_until: datetime | None = None
+    __slots__ = ("public_key", "valid_from", "valid_until")
+
+    def __init__(
+        self,
+        public_key: PublicKey,
+        valid_from: datetime | None = None,
+        valid_until: datetime | None = None,
+    ) -> None:
+        """Take the key and its window."""
+        self.public_key: Final = public_key
+        self.valid_from: Final = valid_from
+        self.valid_until: Final = valid_until
 
     @property
     def pins(self) -> frozenset[str]:
@@ -211,14 +217,14 @@ class Key:
             )
 
 
-@dataclass(frozen=True, slots=True)
 class AnyOf:
     """At least one of these policies accepts the signer."""
 
-    policies: tuple[Policy, ...]
+    __slots__ = ("policies",)
 
-    def __post_init__(self) -> None:
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
         """Refuse an empty list: RefusedError POLICY_EMPTY."""
+        self.policies: Final = policies
         if not self.policies:
             raise _empty("any_of of nothing")
 
@@ -245,14 +251,14 @@ class AnyOf:
         raise problems[0]
 
 
-@dataclass(frozen=True, slots=True)
 class AllOf:
     """Each of these policies accepts the signer."""
 
-    policies: tuple[Policy, ...]
+    __slots__ = ("policies",)
 
-    def __post_init__(self) -> None:
+    def __init__(self, policies: tuple[Policy, ...]) -> None:
         """Refuse an empty list: RefusedError POLICY_EMPTY."""
+        self.policies: Final = policies
         if not self.policies:
             raise _empty("all_of of nothing")
 

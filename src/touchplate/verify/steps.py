@@ -4,9 +4,8 @@ The error, `--explain`, `--json` and the web page all tell the story that is rec
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import TouchplateError
 
@@ -18,26 +17,17 @@ def _nothing() -> tuple[str, ...]:
     return ()
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(NamedTuple):
     """One check that was made: passed if `error` is None."""
 
     name: str
-    _evidence: Evidence
+    look: Evidence
     error: TouchplateError | None = None
 
     @property
     def evidence(self) -> tuple[str, ...]:
         """What the check rests on, one fact a line."""
-        return self._evidence()
-
-
-type_of_record = tuple[str, Evidence, TouchplateError | None]
-
-
-def steps_of(records: tuple[type_of_record, ...]) -> tuple[Step, ...]:
-    """Make steps of what was recorded; nobody pays for steps that nobody looks at."""
-    return tuple([Step(*record) for record in records])
+        return self.look()
 
 
 class Steps:
@@ -49,18 +39,13 @@ class Steps:
     __slots__ = ("_evidence", "_name", "_taken")
 
     def __init__(self) -> None:
-        self._taken: Final[list[type_of_record]] = []
+        self._taken: Final[list[Step]] = []
         self._name = ""
         self._evidence: Evidence = _nothing
 
     @property
     def taken(self) -> tuple[Step, ...]:
         """The steps so far; only the last can have failed."""
-        return steps_of(tuple(self._taken))
-
-    @property
-    def records(self) -> tuple[type_of_record, ...]:
-        """The same before it is made into steps: what a verdict keeps."""
         return tuple(self._taken)
 
     def __call__(self, name: str) -> "Steps":
@@ -83,6 +68,6 @@ class Steps:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            self._taken.append((self._name, self._evidence, None))
+            self._taken.append(Step(self._name, self._evidence))
         elif isinstance(error, TouchplateError):
-            self._taken.append((self._name, self._evidence, error))
+            self._taken.append(Step(self._name, self._evidence, error))

@@ -5,9 +5,8 @@ What is kept depends on the trusted root and on bytes alone, never on a bundle's
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.certificate import (
@@ -25,16 +24,14 @@ MAX_CHECKPOINTS: Final = 1024
 """Opened checkpoints kept; with more they are all forgotten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authority:
+class Authority(NamedTuple):
     """A certificate authority of the trusted root, and the issuers below its anchor."""
 
     entry: CertificateAuthority
     anchored: Anchored
 
 
-@dataclass(frozen=True, slots=True)
-class Stamper:
+class Stamper(NamedTuple):
     """A certificate that may sign timestamps, proven up to its anchor at every rule but time."""
 
     entry: CertificateAuthority
@@ -50,35 +47,34 @@ class Stamper:
         return Voice(self.entry.operator or self.entry.uri or key_id.hex(), key_id)
 
 
-@dataclass(frozen=True, slots=True)
 class Trust:
     """The parts of a trusted root by what names them in a bundle."""
 
-    root: TrustedRoot
-    logs: dict[bytes, tuple[TransparencyLog, ...]]
-    """By log id; the same log may stand there with several windows."""
-    certificate_logs: dict[bytes, tuple[TransparencyLog, ...]]
-    authorities: tuple[Authority, ...]
-    stamp_authorities: tuple[Authority, ...]
-    _checkpoints: dict[tuple[bytes, bool, str], Checkpoint] = field(default_factory=dict)
-    _stampers: dict[tuple[int, bytes], Stamper | VerificationError] = field(default_factory=dict)
+    __slots__ = (
+        "_checkpoints",
+        "_stampers",
+        "authorities",
+        "certificate_logs",
+        "logs",
+        "root",
+        "stamp_authorities",
+    )
 
-    @classmethod
-    def of(cls, root: TrustedRoot) -> "Trust":
-        """Make a trusted root ready."""
-        return cls(
-            root=root,
-            logs=_by_id(root.tlogs),
-            certificate_logs=_by_id(root.ctlogs),
-            authorities=tuple(
-                Authority(entry, Anchored(entry.chain, CODE_SIGNING))
-                for entry in root.certificate_authorities
-            ),
-            stamp_authorities=tuple(
-                Authority(entry, Anchored(entry.chain, TIME_STAMPING))
-                for entry in root.timestamp_authorities
-            ),
+    def __init__(self, root: TrustedRoot) -> None:
+        """Make a trusted root ready. Logs are by id; the same one may have several windows."""
+        self.root: Final = root
+        self.logs: Final = _by_id(root.tlogs)
+        self.certificate_logs: Final = _by_id(root.ctlogs)
+        self.authorities: Final = tuple(
+            Authority(entry, Anchored(entry.chain, CODE_SIGNING))
+            for entry in root.certificate_authorities
         )
+        self.stamp_authorities: Final = tuple(
+            Authority(entry, Anchored(entry.chain, TIME_STAMPING))
+            for entry in root.timestamp_authorities
+        )
+        self._checkpoints: Final[dict[tuple[bytes, bool, str], Checkpoint]] = {}
+        self._stampers: Final[dict[tuple[int, bytes], Stamper | VerificationError]] = {}
 
     def checkpoint(self, log: TransparencyLog, envelope: str, *, v1: bool) -> Checkpoint:
         """The checkpoint, proven to be signed by the log. Raises CHECKPOINT_… as it is."""

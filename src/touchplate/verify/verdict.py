@@ -1,20 +1,18 @@
 """What a verification proved. Holding a `Verdict` means that every step passed."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NoReturn
+from typing import Literal, NamedTuple, NoReturn
 
 from touchplate.formats.bundle import TransparencyLogEntry
 from touchplate.formats.certificate import AlternativeName, Certificate
 from touchplate.formats.extensions import decode_extensions, decode_issuer
 from touchplate.formats.statement import Statement
 from touchplate.keys.public import PublicKey
-from touchplate.verify.steps import Step, steps_of, type_of_record
+from touchplate.verify.steps import Step
 
 
-@dataclass(frozen=True, slots=True)
-class Voice:
+class Voice(NamedTuple):
     """Who vouches, as thresholds count it: the operator, or itself if none is named; and its key.
 
     Two voices are two only if both differ: neither an operator with two keys nor a key under two
@@ -25,8 +23,7 @@ class Voice:
     key_id: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedTime:
+class VerifiedTime(NamedTuple):
     """A moment at which the signature existed, and who says so."""
 
     at: datetime
@@ -36,8 +33,7 @@ class VerifiedTime:
     voice: Voice
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What a bundle proves of an artifact: who signed it, and when. It is not a yes or no."""
 
     key: PublicKey
@@ -50,12 +46,8 @@ class Verdict:
     """The log entries that were proven; those of unknown logs are not among them."""
     statement: Statement | None
     """What an in-toto envelope says; None for a signature over the artifact itself."""
-    records: tuple[type_of_record, ...]
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """Every check that was made, in order, with what it rests on."""
-        return steps_of(self.records)
+    steps: tuple[Step, ...]
+    """Every check that was made, in order, with what it rests on."""
 
     @property
     def names(self) -> tuple[AlternativeName, ...]:

@@ -52,7 +52,7 @@ class Verifier:
 
     def __init__(self, trusted_root: TrustedRoot) -> None:
         """Make the trusted root ready."""
-        self._trust: Final = Trust.of(trusted_root)
+        self._trust: Final = Trust(trusted_root)
 
     def verify(
         self,
@@ -117,7 +117,7 @@ class Verifier:
             times=times,
             entries=tuple([entry for entry, _ in known]),
             statement=statement,
-            records=step.records,
+            steps=step.taken,
         )
 
 
