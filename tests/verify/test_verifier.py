@@ -403,6 +403,17 @@ def test_no_entry(mint: Mint) -> None:
     assert refused(mint, members) == "LOG_UNKNOWN"
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_identity_and_issuer_each(mint: Mint, shape: str) -> None:
+    """A wrong identity alone, and a wrong issuer alone, are refused."""
+    members = mint.bundle(shape)
+
+    name = identity("dev@example.co", ISSUER)
+    assert refused(mint, members, policy=name) == "IDENTITY_MISMATCH"
+    issuer = identity(NAME, "https://issuer.example.tes")
+    assert refused(mint, members, policy=issuer) == "ISSUER_MISMATCH"
+
+
 def test_empty_policy(mint: Mint) -> None:
     """A policy that would accept anybody is refused before any work."""
     from touchplate.verify import all_of, extension

@@ -20,8 +20,10 @@ from touchplate.formats.trusted_root import CertificateAuthority, TransparencyLo
 from touchplate.verify.path import Anchored, check_extensions, check_issued_by
 from touchplate.verify.verdict import Voice
 
-MAX_CHECKPOINTS: Final = 1024
-"""Opened checkpoints kept; with more they are all forgotten."""
+# How many answers are kept; with more they are all forgotten. A checkpoint is at most 64 KiB of
+# lines that anyone may add to, a certificate 64 KiB of anyone's making.
+MAX_CHECKPOINTS: Final = 256
+MAX_STAMPERS: Final = 32
 
 
 class Authority(NamedTuple):
@@ -100,7 +102,7 @@ class Trust:
                 found = _stamper(self.stamp_authorities[number], certificate)
             except (VerificationError, MalformedError) as error:
                 found = VerificationError("TIMESTAMP_INVALID", error.message)
-            if len(self._stampers) >= MAX_CHECKPOINTS:
+            if len(self._stampers) >= MAX_STAMPERS:
                 self._stampers.clear()
             self._stampers[name] = found
         if isinstance(found, VerificationError):
