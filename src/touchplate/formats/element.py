@@ -49,12 +49,17 @@ def element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """First and last-plus-one position of the content of the element at `at`, which has `tag`."""
-    # Nearly all elements are short: those are done here, without a call.
-    if at + 2 <= end and data[at] == tag and data[at + 1] < 0x80:
+    # Nearly all elements have a length of one octet, or of two after 0x82: those are done here.
+    if at + 4 <= end and data[at] == tag:
+        size = data[at + 1]
         start = at + 2
-        stop = start + data[at + 1]
-        if stop <= end:
-            return start, stop
+        if size == 0x82 and data[start]:
+            size = data[start] << 8 | data[at + 3]
+            start = at + 4
+        elif size > 0x7F:
+            size = end
+        if start + size <= end:
+            return start, start + size
     found, start, stop = element(data, at, end)
     if found != tag:
         raise DerError(f"tag {found:#04x} at {at}, expected {tag:#04x}")

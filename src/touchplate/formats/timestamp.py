@@ -25,6 +25,7 @@ from touchplate.formats.element import (
     integer,
     oid_name,
     oid_octets,
+    time,
 )
 
 MAX_RESPONSE_BYTES: Final = 65_536
@@ -305,6 +306,8 @@ def _content(der: bytes, certificates: tuple[bytes, ...], signer: SignerInfo) ->
 
 def _moment(octets: bytes) -> datetime:
     """GenTime, RFC 3161 §2.4.2: YYYYMMDDHHMMSS[.s…]Z, no trailing zeros; to the microsecond."""
+    if len(octets) == 15:
+        return time(octets, GENERALIZED_TIME, 0, 15)
     try:
         text = octets.decode("ascii")
     except UnicodeDecodeError as error:
