@@ -197,6 +197,26 @@ def test_malformed(der: bytes) -> None:
     assert malformed(der).startswith("certificate: ")
 
 
+@pytest.mark.parametrize("extension", [b"\x06\x7f", b"\x06\x03\x55\x1d\x0f", b"\x06\x00", b""])
+def test_extension_cut_off(extension: bytes) -> None:
+    """An extension that ends in its identifier, at the end of everything, is no crash."""
+    algorithm = encode(0x30, encode(0x06, oid_octets("1.2.840.10045.4.3.2")))
+    moment = encode(0x17, b"300101000000Z")
+    content = (
+        b"\xa0\x03\x02\x01\x02",
+        b"\x02\x01\x01",
+        algorithm,
+        b"\x30\x00",
+        encode(0x30, moment + moment),
+        b"\x30\x00",
+        b"\x30\x00",
+        encode(0xA3, encode(0x30, encode(0x30, extension))),
+    )
+    signed = encode(0x30, b"".join(content))
+
+    malformed(encode(0x30, signed + algorithm + encode(0x03, b"\x00")))
+
+
 @pytest.mark.parametrize(
     ("oid", "value"),
     [
@@ -211,6 +231,7 @@ def test_malformed(der: bytes) -> None:
         ("2.5.29.37", b"\x30\x00"),
         ("2.5.29.37", b"\x30\x02\x06\x00"),
         ("2.5.29.37", b"\x30\x03\x06\x01\x80"),
+        ("2.5.29.37", encode(0x30, encode(0x06, b"\xff" * 3000 + b"\x7f"))),
         ("2.5.29.17", b"\x30\x03\x81\x01\xff"),
         ("2.5.29.17", b"\x30\x03\x86\x02a"),
         ("2.5.29.17", b"\x31\x00"),

@@ -144,3 +144,12 @@ def test_no_object_identifier(octets: str) -> None:
     with pytest.raises(DerError):
         oid_text(bytes.fromhex(octets))
     assert oid_name(bytes.fromhex(octets)) == f"of octets {octets}"
+
+
+def test_long_object_identifier() -> None:
+    """An arc of thousands of bits is refused before it is computed with, and can be named."""
+    octets = b"\xff" * 60_000 + b"\x7f"
+    with pytest.raises(DerError):
+        oid_text(octets)
+    assert oid_name(octets) == "of octets " + "ff" * 40
+    assert oid_text(b"\x2a" + b"\x81" * 62 + b"\x01").startswith("1.2.")

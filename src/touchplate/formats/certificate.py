@@ -370,9 +370,11 @@ def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
         if name > at or der[inner] != OID or der[inner + 1] >= 0x80:
             raise DerError(f"an extension without an object identifier at {start}")
         inner = name + der[inner + 1]
+        if inner >= at:
+            raise DerError(f"an extension without a value at {start}")
         oid = der[name:inner]
         critical = False
-        if inner < at and der[inner] == _BOOLEAN:
+        if der[inner] == _BOOLEAN:
             if der[inner : inner + 3] != _TRUE:
                 raise DerError("a critical flag that is not TRUE")
             critical = True

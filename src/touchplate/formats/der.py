@@ -32,7 +32,6 @@ CONTEXT: Final = 0x80
 CONSTRUCTED: Final = 0x20
 
 MAX_LENGTH_OCTETS: Final = 4
-MAX_OID_OCTETS: Final = 64
 
 tlv: Final = _element.encode
 """Encode one element: `tlv(tag, content)`."""
@@ -164,8 +163,6 @@ class Reader:
     def oid(self, tag: int = OID) -> str:
         """Take an OBJECT IDENTIFIER; give it as dotted numbers."""
         content = self.read(tag)
-        if len(content) > MAX_OID_OCTETS:
-            raise self.error(f"an OBJECT IDENTIFIER of more than {MAX_OID_OCTETS} octets")
         try:
             return oid_text(content)
         except ValueError as error:

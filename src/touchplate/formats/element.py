@@ -18,6 +18,9 @@ GENERALIZED_TIME: Final = 0x18
 SEQUENCE: Final = 0x30
 SET: Final = 0x31
 
+MAX_OID_OCTETS: Final = 64
+"""Of one that is made readable: an arc without end would cost the square of its length."""
+
 
 class DerError(ValueError):
     """These bytes are not DER, or not the element asked for. Never leaves `formats`."""
@@ -129,6 +132,8 @@ def oid_octets(dotted: str) -> bytes:
 
 def oid_text(octets: bytes) -> str:
     """The dotted form of an object identifier's content octets."""
+    if len(octets) > MAX_OID_OCTETS:
+        raise DerError(f"object identifier of {len(octets)} octets, more than {MAX_OID_OCTETS}")
     if not octets or octets[-1] & 0x80:
         raise DerError(f"object identifier {octets.hex()!r} ends within an arc")
     arcs: list[int] = []
