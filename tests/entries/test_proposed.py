@@ -3,7 +3,6 @@
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from dataclasses import replace
 from hashlib import new, sha256
 from typing import Any
 
@@ -217,7 +216,7 @@ def test_chain() -> None:
     )
     hashedrekord_v001.match(body, claim)
     with pytest.raises(TouchplateError, match="another certificate"):
-        hashedrekord_v001.match(body, replace(claim, certificate=parse_certificate(issuer)))
+        hashedrekord_v001.match(body, claim._replace(certificate=parse_certificate(issuer)))
     turned = encode_pem("CERTIFICATE", issuer) + encode_pem("CERTIFICATE", leaf)
     request["spec"]["signature"]["publicKey"]["content"] = b64encode(turned).decode()
     assert refused(request) == "SIGNATURE_INVALID"

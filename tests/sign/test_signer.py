@@ -190,7 +190,7 @@ def test_foreign_certificate_log(world: World, meddler: Meddler) -> None:
 def test_foreign_rest(world: World, meddler: Meddler, part: str, code: str) -> None:
     """A bundle that our own trusted root would refuse is never returned."""
     with World() as other:
-        mixed = replace(world.trusted_root, **{part: getattr(other.trusted_root, part)})
+        mixed = world.trusted_root._replace(**{part: getattr(other.trusted_root, part)})
     chosen = connect(world.signing_config, mixed, meddler, world.clock(), tlog_version=2)
     with pytest.raises(VerificationError) as caught:
         Signer(chosen, world.token(), world.clock).sign(ARTIFACT)

@@ -2,8 +2,7 @@
 
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from touchplate.cli.failure import advice_of, lines_of, meaning_of
 from touchplate.cli.text import paint, printable
@@ -12,8 +11,7 @@ from touchplate.verify.steps import Step
 from touchplate.verify.verdict import Verdict
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one file: a verdict, or the error and the steps until it."""
 
     artifact: str

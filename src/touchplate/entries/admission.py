@@ -4,9 +4,8 @@ The certificate in a request is only the envelope of a key here: a log does not 
 or usages, a verifier does.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.entries.pem import encode_pem, parse_pem
 from touchplate.errors import MalformedError, RefusedError, VerificationError
@@ -35,8 +34,7 @@ MAX_VERIFIER_BYTES: Final = 48 * 1024
 MAX_PEM_BYTES: Final = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """An entry that a log takes: every check of its kind has passed. `body` is the leaf data."""
 
     kind: str

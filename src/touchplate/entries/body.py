@@ -1,15 +1,14 @@
 """A log entry's body as JSON, for the comparisons that bytes alone cannot decide."""
 
 from binascii import a2b_base64
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.formats.limits import MAX_ENTRY_BODY_BYTES
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A log entry's body, read but not compared with anything."""
 
     kind: str

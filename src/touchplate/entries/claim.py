@@ -1,7 +1,7 @@
 """What a bundle claims, in the form in which a log entry is compared with it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from touchplate.entries.pem import encode_pem
 from touchplate.formats.bundle import Envelope, MessageSignature
@@ -10,8 +10,7 @@ from touchplate.keys.algorithms import HashName
 from touchplate.keys.public import PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """One signature, by one key, over one content.
 
     `digest` gives the hash that a `hashedrekord` entry holds: of the artifact for a message

@@ -6,9 +6,8 @@ JavaScript clients still send them. The whole body can be made again from a bund
 
 from binascii import b2a_base64
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.entries.admission import ALLOWED, Admitted, allow_named, load_verifier
 from touchplate.entries.body import parse_body
@@ -53,8 +52,7 @@ _ENVELOPE: Final = {
 _SIGNATURE: Final = {"sig": "sig", "keyid": "keyid"}
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedBy:
+class VerifiedBy(NamedTuple):
     """A signature with the key, or the certificate, that made it."""
 
     signature: bytes
@@ -106,8 +104,7 @@ def _explain(body: bytes, claim: Claim, payload_hash: bytes) -> None:
     raise MalformedError("ENTRY_MALFORMED", "the log entry's body is not in canonical form")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A v2 request to log an envelope, read and not checked."""
 
     payload: bytes

@@ -5,8 +5,7 @@ Body and request: rekor-tiles `api/proto/rekor/v2`; the body is canonical JSON (
 """
 
 from binascii import b2a_base64
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.entries.admission import ALLOWED, Admitted, allow_named, load_verifier
 from touchplate.entries.body import parse_body
@@ -96,8 +95,7 @@ def _explain(body: bytes, claim: Claim) -> None:
     raise MalformedError("ENTRY_MALFORMED", "the log entry's body is not in canonical form")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A v2 entry request, read and not checked."""
 
     digest: bytes

@@ -5,8 +5,7 @@ by `Fields`: bytes in either base64 alphabet, enums by name or number, `null` fo
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.jsontext import Fields, JsonObject
@@ -25,8 +24,7 @@ _VERIFIER_KINDS: Final = ("publicKey", "x509Certificate")
 _RAW: Final = {"rawBytes": "rawBytes", "raw_bytes": "rawBytes"}
 
 
-@dataclass(frozen=True, slots=True)
-class Verifier:
+class Verifier(NamedTuple):
     """The `Verifier` message, read and not checked."""
 
     der: bytes

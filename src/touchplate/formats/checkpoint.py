@@ -5,8 +5,7 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.base64text import base64_text, parse_base64
@@ -18,8 +17,7 @@ MAX_TREE_SIZE: Final = 2**63 - 1
 _ROOT_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """The state of a log: how many leaves, and the root over them."""
 
     origin: str

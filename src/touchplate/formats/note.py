@@ -5,7 +5,6 @@
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, NamedTuple
 
@@ -52,8 +51,7 @@ class NoteSignature(NamedTuple):
     """What follows the hint: for plain signatures, the signature itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(NamedTuple):
     """A note whose form holds. Its signatures are not checked."""
 
     text: str
@@ -113,8 +111,7 @@ def encode_signature(line: NoteSignature) -> str:
     return f"{_DASH}{line.name} {octets}\n"
 
 
-@dataclass(frozen=True, slots=True)
-class NoteVerifier:
+class NoteVerifier(NamedTuple):
     """A key that a note may be signed by, under a name."""
 
     name: str | None
@@ -150,8 +147,7 @@ class NoteVerifier:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class NoteSigner:
+class NoteSigner(NamedTuple):
     """Signs notes with one key, under a name. Holding one means that the key can sign notes."""
 
     name: str

@@ -6,10 +6,9 @@ use (a key of an unknown kind) is left out and named in `skipped`, because it ma
 an entry without the start of its window spoils the document.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from json import dumps
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError, TouchplateError, VerificationError
 from touchplate.formats.base64text import base64_text
@@ -47,8 +46,7 @@ MAX_CHAIN: Final = 16
 _LOG_ID_BYTES: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class TransparencyLog:
+class TransparencyLog(NamedTuple):
     """A log (of signatures or of certificates) that may be trusted within its window."""
 
     base_url: str
@@ -85,16 +83,14 @@ class TransparencyLog:
         return NoteVerifier(self.name, self.key, self.checkpoint_key_id, note_algorithm(self.key))
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(NamedTuple):
     """Who an authority says it is; for display only."""
 
     organization: str = ""
     common_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateAuthority:
+class CertificateAuthority(NamedTuple):
     """A certificate or timestamp authority that may be trusted within its window."""
 
     uri: str
@@ -111,8 +107,7 @@ class CertificateAuthority:
         return _covers(self.valid_from, self.valid_until, time)
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedRoot:
+class TrustedRoot(NamedTuple):
     """Whom to trust. Holding one means that its form holds, not where it came from."""
 
     tlogs: tuple[TransparencyLog, ...] = ()

@@ -4,8 +4,7 @@ A verifier takes the algorithm from the key that it trusts, never from the bundl
 which algorithms a kind of key has. LMS and LM-OTS (14, 15) are not implemented.
 """
 
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from touchplate.errors import VerificationError
 
@@ -26,8 +25,7 @@ HASH_NUMBERS: Final[dict[int, str]] = {1: "SHA2_256", 2: "SHA2_384", 3: "SHA2_51
 Family = Literal["ecdsa", "rsa-pkcs1", "rsa-pss", "ed25519", "ed25519ph", "ml-dsa"]
 
 
-@dataclass(frozen=True, slots=True)
-class Algorithm:
+class Algorithm(NamedTuple):
     """One way to sign: a kind of key, a scheme and a hash."""
 
     name: str

@@ -8,10 +8,9 @@ encodings that Sigstore's signers write are read: named curves, uncompressed poi
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256, sha512
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -43,25 +42,42 @@ _END: Final = "-----END PUBLIC KEY-----"
 _PEM_COLUMNS: Final = 64
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class PublicKey:
     """A key that can be used: its bytes parsed, and its kind is one that we support.
 
-    Two keys are equal if their SubjectPublicKeyInfo is.
+    Two keys are equal if their SubjectPublicKeyInfo is. A plain class, since it must not be taken
+    for a tuple of its parts; nothing assigns to it after `__init__`.
     """
 
-    spki: bytes
+    __slots__ = ("_schemes", "_verify", "algorithms", "crypto", "key_id", "kind", "spki")
+
+    spki: Final[bytes]
     """SubjectPublicKeyInfo, DER, as it was read."""
-    key_id: bytes
+    key_id: Final[bytes]
     """SHA-256 of `spki`."""
-    kind: str
+    kind: Final[str]
     """`ecdsa-p256`, `ecdsa-p384`, `ecdsa-p521`, `rsa-2048`, …, `ed25519`, `ml-dsa-65`, …"""
-    algorithms: tuple[Algorithm, ...]
+    algorithms: Final[tuple[Algorithm, ...]]
     """What it may sign with: its own algorithm first, deprecated ones last."""
-    crypto: "CryptoPublicKey"
+    crypto: Final["CryptoPublicKey"]
     """The same key as an object of `cryptography`, for building certificates."""
-    _schemes: Mapping[int, Scheme]
-    _verify: Callable[..., None]
+
+    def __init__(
+        self,
+        spki: bytes,
+        kind: str,
+        algorithms: tuple[Algorithm, ...],
+        crypto: "CryptoPublicKey",
+        schemes: Mapping[int, Scheme],
+    ) -> None:
+        """Take the parts; the functions below make them."""
+        self.spki = spki
+        self.key_id = sha256(spki).digest()
+        self.kind = kind
+        self.algorithms = algorithms
+        self.crypto = crypto
+        self._schemes = schemes
+        self._verify: Callable[..., None] = crypto.verify
 
     def __eq__(self, other: object) -> bool:
         """Compare the SubjectPublicKeyInfo."""
@@ -93,8 +109,7 @@ class PublicKey:
         return "\n".join((_BEGIN, *lines, _END, ""))
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
+class _Row(NamedTuple):
     """A kind of key whose encoding is a fixed prefix and a fixed number of bytes."""
 
     kind: str
@@ -273,7 +288,7 @@ def _load_rsa(der: bytes) -> PublicKey:
 
 def _build(der: bytes, kind: str, crypto: Any) -> PublicKey:  # noqa: ANN401 - as above
     schemes, algorithms = _parts(kind)
-    return PublicKey(der, sha256(der).digest(), kind, algorithms, crypto, schemes, crypto.verify)
+    return PublicKey(der, kind, algorithms, crypto, schemes)
 
 
 @cache

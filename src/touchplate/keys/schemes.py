@@ -4,9 +4,8 @@
 choice is made per call. RSA's objects are made when the first RSA key is met.
 """
 
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -20,8 +19,7 @@ HASH_OBJECTS: Final[dict[str, hashes.HashAlgorithm]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(NamedTuple):
     """The arguments after signature and message, for one algorithm.
 
     `digest` is for a message that is hashed already; None where there is no such way. `message`
