@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -136,7 +135,7 @@ def _create(
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         scratch = Path(tempfile.mkdtemp(dir=store.folder, prefix=".adding-"))
         save_file(scratch / PINNED_ROOT, root, overwrite=False, mode=0o600)
-        refresh(replace(instance, folder=str(scratch)), transport, at)
+        refresh(instance._replace(folder=str(scratch)), transport, at)
         save_file(scratch / "instance.json", encode_instance(instance), overwrite=False, mode=0o600)
         scratch.rename(instance.folder)
         sync_folder(parent)

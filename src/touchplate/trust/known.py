@@ -1,11 +1,9 @@
 """Public instances that are known here, by the digest of a root of theirs and nothing more."""
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class KnownInstance:
+class KnownInstance(NamedTuple):
     """Where the TUF repository is, and SHA-256 (hex) of the bytes of its VERSION.root.json."""
 
     tuf_url: str

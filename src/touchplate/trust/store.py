@@ -19,8 +19,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from touchplate.errors import MalformedError, SettingsError
 
@@ -36,8 +35,7 @@ MAX_INSTANCES: Final = 1000
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,98}[a-z0-9]|[a-z0-9]")
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """One instance that a person chose to trust; `fingerprint` is SHA-256 (hex) of a root of it."""
 
     name: str
