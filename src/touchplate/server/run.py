@@ -5,6 +5,7 @@ care: nothing is answered before it is durable. uvicorn with uvloop and httptool
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -67,6 +68,9 @@ def serve(settings: ServeSettings, say: Callable[[str], None]) -> None:
                         say(line)
 
                 server = _Server(_config(app, settings))
+                # What is there now stays: the collector need not look at it again and again.
+                gc.collect()
+                gc.freeze()
                 uvloop.run(_run(server, listener, greet, partial(renew, deployment, executor)))
         finally:
             deployment.close()

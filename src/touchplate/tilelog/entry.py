@@ -1,24 +1,25 @@
-"""What goes into a log and what comes out of it. The engine is blind to what an entry means."""
+"""What goes into a log and what comes out of it. The engine is blind to what an entry means.
+
+What is made in the thread of the requests is a named tuple, a third of a frozen data class's cost.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.merkle.tree import LeafHash, RootHash
 
 IDENTITY_SIZE: Final = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(NamedTuple):
     """An entry as the tree and the entry bundle hold it."""
 
     hashed: bytes  # what RFC 6962 hashes after the 0x00
     record: bytes  # as stored in the entry bundle, with its framing
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(NamedTuple):
     """An entry to append.
 
     `build` makes the leaf once index and time (Unix, ms) are known. It must be a pure function of

@@ -8,9 +8,10 @@ each API family has its own form. ASGI 3 itself is spoken in `read_body` and `se
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import parse_qsl
 
 from touchplate.errors import MalformedError
@@ -28,19 +29,20 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
-@dataclass(frozen=True, slots=True)
-class Request:
+
+class Request(NamedTuple):
     """One HTTP request, read whole; nothing in it has been checked but its size."""
 
     method: str
     # Decoded path, as the client wrote it; `params` are the parts that the pattern names.
     path: str
-    params: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = _NONE
     # The part after "?", undecoded; `query` decodes it.
     query_string: bytes = b""
     # Names in lower case; of a repeated header the last one stands.
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NONE
     body: bytes = b""
     # Address of the peer, for logs only: a proxy may stand before us.
     client: str | None = None
@@ -75,8 +77,7 @@ class Request:
         return await asyncio.get_running_loop().run_in_executor(self.executor, call)
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """One HTTP response, whole. `headers` are those beside the content's type and length."""
 
     status: int = 200
