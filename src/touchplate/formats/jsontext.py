@@ -128,17 +128,25 @@ class Fields:
     the code given at the start, naming the path of the member.
     """
 
-    __slots__ = ("_error", "_members", "_path")
+    __slots__ = ("_above", "_error", "_members", "_path")
 
-    def __init__(self, members: JsonObject, *, error: str, path: str = "") -> None:
-        """Read `members`, which lies at `path` in the document; `error` is the code to raise."""
+    def __init__(
+        self, members: JsonObject, error: str, path: str = "", above: "Fields | None" = None
+    ) -> None:
+        """Read `members`, which lies at `path` in the document; `error` is the code to raise.
+
+        With `above` the path is a member's name within that object, and is put together only when
+        an error needs it.
+        """
         self._members = members
         self._error = error
         self._path = path
+        self._above = above
 
     def path(self, name: str) -> str:
         """Give the path of a member: `verificationMaterial.tlogEntries[0].logIndex`."""
-        return f"{self._path}.{name}" if self._path else name
+        here = self._path if self._above is None else self._above.path(self._path)
+        return f"{here}.{name}" if here else name
 
     def wrong(self, name: str, expected: str) -> MalformedError:
         """Give the error that says what the member `name` should be; the caller raises it."""
@@ -263,7 +271,7 @@ class Fields:
         """Give an object; None if absent."""
         value = self._members.get(name)
         if value.__class__ is dict:
-            return Fields(value, error=self._error, path=self.path(name))
+            return Fields(value, self._error, name, self)
         if value is None:
             return None
         raise self.wrong(name, "an object")
@@ -278,12 +286,11 @@ class Fields:
     def objects(self, name: str) -> "tuple[Fields, ...]":
         """Give an array of objects, empty if absent."""
         value = self._array(name)
-        path = self.path(name)
         for item in value:
             if item.__class__ is not dict:
                 raise self.wrong(name, "an array of objects")
         return tuple(
-            Fields(item, error=self._error, path=f"{path}[{i}]") for i, item in enumerate(value)
+            [Fields(item, self._error, f"{name}[{i}]", self) for i, item in enumerate(value)]
         )
 
     def strings(self, name: str) -> tuple[str, ...]:
