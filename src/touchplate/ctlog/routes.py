@@ -19,6 +19,7 @@ from touchplate.errors import (
     VerificationError,
 )
 from touchplate.formats import ct
+from touchplate.formats.base64text import parse_base64
 from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.merkle.tile import parse_tile_index, parse_tile_level
 from touchplate.transport.asgi import Handler, Request, Response, Route, wait
@@ -133,7 +134,7 @@ async def _get_proof_by_hash(log: CertificateLog, request: Request) -> Response:
     # A "+" that was not escaped arrives as a space; it can have been nothing else.
     text = _value(request, "hash").replace(" ", "+")
     try:
-        leaf_hash = base64.b64decode(text, validate=True)
+        leaf_hash = parse_base64(text)
     except ValueError as error:
         raise MalformedError("REQUEST_MALFORMED", "hash is not base64") from error
     if len(leaf_hash) != 32 or size < 1:

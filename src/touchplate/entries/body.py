@@ -1,9 +1,9 @@
 """A log entry's body as JSON, for the comparisons that bytes alone cannot decide."""
 
-from binascii import a2b_base64
 from typing import NamedTuple
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import parse_base64
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.formats.limits import MAX_ENTRY_BODY_BYTES
 
@@ -39,6 +39,6 @@ def read_base64(fields: Fields, name: str) -> bytes:
 def decode_base64(fields: Fields, name: str, text: str) -> bytes:
     """Decode `text`, which came from the member `name`."""
     try:
-        return a2b_base64(text.replace("\r", "").replace("\n", ""), strict_mode=True)
+        return parse_base64(text.replace("\r", "").replace("\n", ""))
     except ValueError as error:
         raise fields.wrong(name, "standard base64") from error

@@ -3,10 +3,11 @@
 A v1 leaf holds the PEM text itself, so its exact bytes decide the leaf hash.
 """
 
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from typing import Final
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import parse_base64
 
 # A chain of certificates that verifies an entry has at most this many blocks.
 MAX_BLOCKS: Final = 10
@@ -54,7 +55,7 @@ def _decode(content: bytes, error: str) -> bytes:
     if b":" in content:
         lines = content.replace(b"\r\n", b"\n").partition(b"\n\n")[2].split()
     try:
-        der = a2b_base64(b"".join(lines), strict_mode=True)
+        der = parse_base64(b"".join(lines))
     except ValueError as problem:
         raise MalformedError(error, f"PEM block is not base64: {problem}") from problem
     if not der:

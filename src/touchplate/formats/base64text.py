@@ -8,7 +8,7 @@ never texts.
 from binascii import a2b_base64, b2a_base64
 
 
-def parse_base64(text: str) -> bytes:
+def parse_base64(text: str | bytes) -> bytes:
     """Read standard base64, or raise ValueError."""
     data = a2b_base64(text, strict_mode=True)
     if len(text) != (len(data) + 2) // 3 * 4:

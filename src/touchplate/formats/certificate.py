@@ -15,6 +15,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import parse_base64
 from touchplate.formats.element import (
     BIT_STRING,
     GENERALIZED_TIME,
@@ -276,7 +277,7 @@ def parse_pem_certificates(text: str) -> tuple[Certificate, ...]:
         if len(certificates) == MAX_PEM_CERTIFICATES:
             _refuse(f"more than {MAX_PEM_CERTIFICATES} certificates in a PEM chain")
         try:
-            der = binascii.a2b_base64("".join(body.split()), strict_mode=True)
+            der = parse_base64("".join(body.split()))
         except ValueError as error:
             _refuse("the base64 of a PEM block does not decode", error)
         certificates.append(parse_certificate(der))

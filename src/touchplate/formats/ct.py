@@ -5,7 +5,6 @@ the tree and the input of the SCT's signature. A `TileLeaf` is that entry as a s
 SCTs as certificates embed them are in `sct.py`, JSON of the submission API here.
 """
 
-import base64
 import binascii
 import hashlib
 import json
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import parse_base64
 
 X509_ENTRY: Final = 0
 PRECERT_ENTRY: Final = 1
@@ -307,7 +307,7 @@ def parse_add_chain(body: bytes) -> tuple[bytes, ...]:
     if len(chain) > MAX_CHAIN:
         raise MalformedError("REQUEST_MALFORMED", f"more than {MAX_CHAIN} certificates in chain")
     try:
-        return tuple(base64.b64decode(item, validate=True) for item in chain)
+        return tuple(parse_base64(item) for item in chain)
     except ValueError as error:
         raise MalformedError("REQUEST_MALFORMED", "chain is not base64") from error
 
@@ -328,6 +328,6 @@ def _b64(data: bytes) -> str:
 
 def _unb64(text: str) -> bytes:
     try:
-        return base64.b64decode(text, validate=True)
+        return parse_base64(text)
     except ValueError as error:
         raise MalformedError("CHECKPOINT_MALFORMED", "not base64", found=text[:60]) from error

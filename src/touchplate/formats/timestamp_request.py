@@ -4,13 +4,13 @@ Whether what is asked for is allowed is the authority's to say; here is only wha
 response is in `timestamp_builder.py` (made) and `timestamp.py` (read).
 """
 
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from touchplate.errors import MalformedError
 from touchplate.formats import der
+from touchplate.formats.base64text import parse_base64
 from touchplate.formats.jsontext import parse_json
 
 CODE: Final = "TIMESTAMP_MALFORMED"
@@ -115,7 +115,7 @@ def parse_json_request(data: bytes) -> TimestampRequest:
     if not isinstance(wants, bool | None) or not isinstance(policy, str | None):
         raise MalformedError(CODE, "timestamp request: certificates or tsaPolicyOID")
     try:
-        raw = b64decode(digest, validate=True)
+        raw = parse_base64(digest)
     except ValueError as error:
         raise MalformedError(CODE, "timestamp request: artifactHash is not base64") from error
     return TimestampRequest(hash_name.lower(), raw, policy or None, nonce, bool(wants))

@@ -5,7 +5,6 @@ encodings that Sigstore's signers write are read: named curves, uncompressed poi
 2048, 3072 and 4096 bits. `algorithms` names what a key may sign with.
 """
 
-from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -167,8 +166,12 @@ def load_public_key_pem(text: str) -> PublicKey:
     if not (words.startswith(begin) and words.endswith(end)):
         raise _unreadable(f"the text is not one PEM block of {_BEGIN!r}")
     try:
-        der = a2b_base64(words[len(begin) : -len(end)].replace(" ", ""), strict_mode=True)
-    except (Base64Error, ValueError) as error:
+        encoded = words[len(begin) : -len(end)].replace(" ", "")
+        der = a2b_base64(encoded, strict_mode=True)
+        # As `formats.base64text`, which is above this room: no padding after a complete group.
+        if len(encoded) != (len(der) + 2) // 3 * 4:
+            raise ValueError("base64 with too much padding")
+    except ValueError as error:
         raise _unreadable("the PEM block is not base64") from error
     return load_public_key(der)
 

@@ -2,6 +2,8 @@
 
 import binascii
 
+from touchplate.formats.base64text import parse_base64
+
 
 def encode(data: bytes) -> str:
     """Give the text, without padding."""
@@ -14,7 +16,7 @@ def decode(text: str) -> bytes:
     raw = text.encode("ascii")
     if raw.translate(None, _ALPHABET):
         raise ValueError("not base64url")
-    return binascii.a2b_base64(raw.translate(_FROM_URL) + b"=" * (-len(raw) % 4), strict_mode=True)
+    return parse_base64(raw.translate(_FROM_URL) + b"=" * (-len(raw) % 4))
 
 
 _ALPHABET = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
