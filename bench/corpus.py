@@ -6,6 +6,7 @@ bundles for verification in process, each with its crypto floor recorded from a 
 
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any, Final
 from unittest import mock
 
 from cryptography.x509 import load_der_x509_certificate
+from sigstore.errors import Error as PeerError
 from sigstore.models import Bundle as PeerBundle
 from sigstore.models import TrustedRoot as PeerTrustedRoot
 from sigstore.verify import Verifier as PeerVerifier
 from sigstore.verify.policy import Identity as PeerIdentity
 
-from touchplate.formats.bundle import Bundle, CertificateMaterial, encode_bundle, parse_bundle
+from touchplate.formats.bundle import CertificateMaterial, encode_bundle, parse_bundle
 from touchplate.formats.signing_config import ClientTrustConfig, encode_client_trust_config
 from touchplate.formats.trusted_root import encode_trusted_root, parse_trusted_root
 from touchplate.keys import public
@@ -35,6 +37,7 @@ _PUBLIC_IDENTITY: Final = (
 )
 _PUBLIC_ISSUER: Final = "https://token.actions.githubusercontent.com"
 _PUBLIC_ROOT: Final = "trusted_root.production.json"
+_CONFORMANCE_CASES: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +68,14 @@ def write_case(folder: Path, tlog_version: int) -> Written:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One bundle in memory with the artifact's bytes, and the verifications that it needs."""
+    """One bundle in memory with what verifies it, and the signatures that this takes."""
 
     encoded: bytes
     content: bytes
+    verifier: Verifier
+    policy: policy.Policy
+    peer: PeerVerifier
+    peer_policy: PeerIdentity
     leaf: bytes
     signatures: tuple[tuple[Any, tuple[Any, ...]], ...]
     """A key of `cryptography` and the arguments of its `verify`, for each signature."""
@@ -76,14 +83,10 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Bundles that one trusted root and one policy verify."""
+    """Bundles to verify one after the other."""
 
     name: str
     cases: tuple[Case, ...]
-    verifier: Verifier
-    policy: policy.Policy
-    peer: PeerVerifier
-    peer_policy: PeerIdentity
 
     def replay_floor(self) -> None:
         """Load each certificate with its key, and do its signature verifications; nothing else."""
@@ -96,13 +99,16 @@ class Batch:
         """Parse and verify each bundle."""
         for case in self.cases:
             bundle = parse_bundle(case.encoded)
-            self.verifier.verify(bundle, Artifact.from_bytes(case.content), self.policy)
+            case.verifier.verify(bundle, Artifact.from_bytes(case.content), case.policy)
 
     def verify_peer(self) -> None:
         """Parse and verify each bundle with sigstore-python."""
         for case in self.cases:
             bundle = PeerBundle.from_json(case.encoded)
-            self.peer.verify_artifact(case.content, bundle, self.peer_policy)
+            if bundle._dsse_envelope is None:  # noqa: SLF001 - it has no public name
+                case.peer.verify_artifact(case.content, bundle, case.peer_policy)
+            else:
+                case.peer.verify_dsse(bundle, case.peer_policy)
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split the bundles between two threads."""
@@ -113,63 +119,103 @@ def batches() -> Iterator[Batch]:
     """Give the sets of bundles that the benchmark compares."""
     for tlog_version, label in ((1, "one instance, v1 log"), (2, "one instance, v2 log + TSA")):
         with World(datetime.now(UTC).replace(microsecond=0)) as world:
-            contents = [b"artifact %d" % number for number in range(DISTINCT)]
-            encoded = [
-                encode_bundle(world.sign(content, tlog_version=tlog_version))
-                for content in contents
-            ]
             root = encode_trusted_root(world.trusted_root)
-            yield _batch(label, encoded, contents, root, EMAIL, world.issuer)
-    yield from _public_batches()
+            maker = _CaseMaker(root, EMAIL, world.issuer)
+            contents = [b"artifact %d" % number for number in range(DISTINCT)]
+            yield Batch(
+                label,
+                tuple(
+                    maker.make(encode_bundle(world.sign(each, tlog_version=tlog_version)), each)
+                    for each in contents
+                ),
+            )
+    yield from _conformance_batches()
 
 
-def _public_batches() -> Iterator[Batch]:
-    """Give the public instance's bundles of the conformance suite, if it is there."""
+def _conformance_batches() -> Iterator[Batch]:
+    """Give the positive cases of the conformance suite that have a certificate, if it is there.
+
+    Those that sigstore-python does not verify are left out, and named.
+    """
     beside = Path(__file__).resolve().parents[2] / "shared" / "conformance"
     suite = Path(os.environ.get("TOUCHPLATE_CONFORMANCE", beside))
-    cases = {
-        "public instance, v1 log": (
-            ("happy-path-v0.1", "happy-path-v0.2", "happy-path-v0.3"),
-            suite / _PUBLIC_ROOT,
-        ),
-        "staging instance, v2 log + TSA": (
-            ("rekor2-happy-path", "rekor2-checkpoint-cosigned"),
-            suite / "bundle-verify" / "rekor2-happy-path" / "trusted_root.json",
-        ),
-    }
-    for label, (folders, root) in cases.items():
-        if not root.exists():
-            print(f"{label}: left out, {suite} is not there")
+    if not suite.exists():
+        print(f"the conformance suite's bundles are left out: {suite} is not there")
+        return
+    found: dict[str, list[Case]] = {"conformance, v1 logs": [], "conformance, v2 logs + TSA": []}
+    for folder in sorted((suite / "bundle-verify").iterdir()):
+        if not folder.is_dir() or folder.name.endswith("_fail") or (folder / "key.pub").exists():
             continue
-        encoded = [
-            (suite / "bundle-verify" / folder / "bundle.sigstore.json").read_bytes()
-            for folder in folders
-        ]
-        contents = [(suite / "a.txt").read_bytes()] * len(encoded)
-        repeats = 120 // len(encoded)
-        yield _batch(
-            label,
-            encoded * repeats,
-            contents * repeats,
-            root.read_bytes(),
-            _PUBLIC_IDENTITY,
-            _PUBLIC_ISSUER,
+        case = _conformance_case(folder, suite)
+        try:
+            Batch("", (case,)).verify_peer()
+        except PeerError as error:
+            print(f"{folder.name}: left out, sigstore-python says: {str(error).splitlines()[0]}")
+            continue
+        is_v2 = parse_bundle(case.encoded).entries[0].is_v2
+        found["conformance, v2 logs + TSA" if is_v2 else "conformance, v1 logs"].append(case)
+    for label, cases in found.items():
+        yield Batch(label, tuple(cases) * (_CONFORMANCE_CASES // len(cases)))
+
+
+def _conformance_case(folder: Path, suite: Path) -> Case:
+    """Read one folder of the suite; its README says which files may be left out."""
+
+    def read(name: str, instead: Path | None) -> bytes:
+        path = folder / name
+        return (path if path.exists() or instead is None else instead).read_bytes()
+
+    def text(name: str, default: str) -> str:
+        path = folder / name
+        return path.read_text().strip() if path.exists() else default
+
+    root = read("trusted_root.json", suite / _PUBLIC_ROOT)
+    maker = _CaseMaker(root, text("identity", _PUBLIC_IDENTITY), text("issuer", _PUBLIC_ISSUER))
+    return maker.make(read("bundle.sigstore.json", None), read("artifact", suite / "a.txt"))
+
+
+class _CaseMaker:
+    """Makes cases of one trusted root and one identity."""
+
+    def __init__(self, root: bytes, identity: str, issuer: str) -> None:
+        self._policy = policy.identity(identity, issuer)
+        self._verifier = Verifier(parse_trusted_root(root))
+        self._peer = PeerVerifier(trusted_root=_peer_root(root))
+        self._peer_policy = PeerIdentity(identity=identity, issuer=issuer)
+        self._taken: list[tuple[Any, tuple[Any, ...]]] = []
+        with self._recording():
+            self._recorder = Verifier(parse_trusted_root(root))
+
+    def make(self, encoded: bytes, content: bytes) -> Case:
+        """Verify the bundle once with keys that note what they verify.
+
+        The verifier is warm by then: the authorities' own chains are proven, and not in the floor.
+        """
+        artifact = Artifact.from_bytes(content)
+        with self._recording():
+            self._recorder.verify(parse_bundle(encoded), artifact, self._policy)
+            self._taken.clear()
+            bundle = parse_bundle(encoded)
+            self._recorder.verify(bundle, artifact, self._policy)
+        assert isinstance(bundle.material, CertificateMaterial)
+        return Case(
+            encoded,
+            content,
+            self._verifier,
+            self._policy,
+            self._peer,
+            self._peer_policy,
+            bundle.material.leaf.der,
+            tuple(self._taken),
         )
 
+    def _recording(self) -> AbstractContextManager[object]:
+        build = public._build  # noqa: SLF001 - the one place where keys are made
 
-def _batch(
-    name: str, encoded: list[bytes], contents: list[bytes], root: bytes, identity: str, issuer: str
-) -> Batch:
-    ours = policy.identity(identity, issuer)
-    cases = _record(encoded, contents, root, ours)
-    return Batch(
-        name,
-        cases,
-        Verifier(parse_trusted_root(root)),
-        ours,
-        PeerVerifier(trusted_root=_peer_root(root)),
-        PeerIdentity(identity=identity, issuer=issuer),
-    )
+        def recording(der: bytes, kind: str, crypto: Any) -> public.PublicKey:  # noqa: ANN401
+            return build(der, kind, _Recorder(crypto, self._taken))
+
+        return mock.patch.object(public, "_build", recording)
 
 
 class _Recorder:
@@ -185,37 +231,6 @@ class _Recorder:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - all else is the key's own
         return getattr(self._crypto, name)
-
-
-def _record(
-    encoded: list[bytes], contents: list[bytes], root: bytes, ours: policy.Policy
-) -> tuple[Case, ...]:
-    """Verify each bundle once with keys that note what they verify.
-
-    A verifier that is warm has proven the authorities' own chains, so those are not in the floor.
-    """
-    taken: list[tuple[Any, tuple[Any, ...]]] = []
-    build = public._build  # noqa: SLF001 - the one place where keys are made
-
-    def recording(der: bytes, kind: str, crypto: Any) -> public.PublicKey:  # noqa: ANN401
-        return build(der, kind, _Recorder(crypto, taken))
-
-    cases = []
-    with mock.patch.object(public, "_build", recording):
-        verifier = Verifier(parse_trusted_root(root))
-        warm = parse_bundle(encoded[0])
-        verifier.verify(warm, Artifact.from_bytes(contents[0]), ours)
-        for data, content in zip(encoded, contents, strict=True):
-            taken.clear()
-            bundle = parse_bundle(data)
-            verifier.verify(bundle, Artifact.from_bytes(content), ours)
-            cases.append(Case(data, content, _leaf(bundle), tuple(taken)))
-    return tuple(cases)
-
-
-def _leaf(bundle: Bundle) -> bytes:
-    assert isinstance(bundle.material, CertificateMaterial)
-    return bundle.material.leaf.der
 
 
 def _peer_root(root: bytes) -> PeerTrustedRoot:
