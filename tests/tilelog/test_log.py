@@ -398,6 +398,24 @@ def test_behind_what_was_published(place: Place, size: int) -> None:
     assert refused.value.code == "STATE_BEHIND"
 
 
+def test_behind_by_a_few(place: Place) -> None:
+    """A log that dies soon after an entry is still held to it, though no bundle was full."""
+    log = place.open()
+    fill(log, 3)
+    for _ in range(500):
+        if (place.objects.get("log/published") or b"").startswith(b"3 "):
+            break
+        Event().wait(0.02)
+    # As after SIGKILL: nothing is told to the object store any more.
+    old = Place(MemoryLog(), place.objects)
+    with old.database.transaction() as transaction:
+        transaction.store(None, LogState(2, log.root_at(2), place.clock(), "", 0))
+
+    with pytest.raises(SettingsError) as refused:
+        old.open()
+    assert refused.value.code == "STATE_BEHIND"
+
+
 def test_extends_what_was_seen(log: TileLog) -> None:
     """A log extends every checkpoint it ever had, and no other."""
     fill(log, 5)

@@ -35,6 +35,9 @@ Ticket = TypeVar("Ticket")
 _BUSY_RETRY: Final = timedelta(seconds=1)
 _PACED: Final = 4  # from this part of `max_unsealed` on, batches wait for the object store
 _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
+# How old the note of the published size may be: a crash and an older backup of the database can
+# go unnoticed only if no entry is missing but those of this last second.
+_NOTE_SECONDS: Final = 1.0
 
 _logger = logging.getLogger(__name__)
 
@@ -64,6 +67,7 @@ class TileLog:
         self._size = state.size  # as far as this process knows
         self._sealed = state.sealed  # entries that rest in objects
         self._forgotten = state.sealed  # entries that rest in objects only
+        self._noted = 0  # the size that the object store was told last, as far as we know
         self._threads = tuple(
             Thread(target=run, name=f"{settings.name}-{name}", daemon=True)
             for name, run in (("commit", self._run_commits), ("seal", self._run_seals))
@@ -225,18 +229,25 @@ class TileLog:
         with self._changed:
             # If dropping the rows failed, the next batch takes them along.
             self._forgotten = sealed
+            rested = self._size == self._noted
             self._size = max(self._size, top)
-            if self._unsealed() > 0:
+            if self._unsealed() > 0 or (rested and top > self._noted):
                 self._changed.notify_all()
         return outcomes
 
     def _run_seals(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._unsealed() > 0 or self._closing)
+                # What is full is sealed at once; that the log grew is noted a little later.
+                self._changed.wait_for(
+                    lambda: self._size > self._noted or self._unsealed() > 0 or self._closing
+                )
+                self._changed.wait_for(
+                    lambda: self._unsealed() > 0 or self._closing, timeout=_NOTE_SECONDS
+                )
                 if self._closing:
                     return
-                start = self._sealed
+                start, size = self._sealed, self._size
             try:
                 sealed = self._sealer.seal(start)
             except Exception as error:  # noqa: BLE001 - the rows stay until the store is back
@@ -248,6 +259,7 @@ class TileLog:
                 continue
             with self._changed:
                 self._sealed = max(self._sealed, sealed)
+                self._noted = max(self._noted, size)
                 self._seal_failed = False
                 self._changed.notify_all()
 
