@@ -1,10 +1,12 @@
 """Who may have signed: every policy changes a verdict, and none accepts what it does not name."""
 
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verify.mint import ISSUER, NAME, Mint, new_key, raw, spki, utf8
+from tests.verify.mint import ISSUER, NAME, NOW, Mint, new_key, raw, spki, utf8
 from touchplate.errors import PolicyError, RefusedError
 from touchplate.formats.extensions import EXTENSIONS
 from touchplate.keys.public import load_public_key
@@ -32,7 +34,7 @@ def signed(mint: Mint) -> Signed:
     extra = [(raw if number < 8 else utf8)(number, text) for number, text in VALUES.items()]
     leaf = mint.leaf(name=WORKFLOW, issuer=GITHUB, extra=extra)
     verdict = mint.verify(mint.bundle("v2-dsse", leaf=leaf), policy=identity(WORKFLOW, GITHUB))
-    return Signed(verdict.key, verdict.certificate, verdict.statement)
+    return Signed(verdict.key, verdict.certificate, verdict.statement, verdict.times)
 
 
 def code_of(policy: Policy, signed: Signed) -> str | None:
@@ -116,7 +118,7 @@ def test_each_extension(signed: Signed) -> None:
 
 def test_absent_extension(mint: Mint) -> None:
     """An extension that the certificate has not got matches nothing."""
-    bare = Signed(mint.leaf().certificate.public_key, mint.leaf().certificate, None)
+    bare = Signed(mint.leaf().certificate.public_key, mint.leaf().certificate, None, ())
 
     assert code_of(extension("sourceRepositoryUri", "x"), bare) == "EXTENSION_MISMATCH"
 
@@ -129,7 +131,7 @@ def test_old_issuer_extension(mint: Mint) -> None:
 
     for certificate, code in ((old, None), (both, None), (none, "ISSUER_MISMATCH")):
         assert (
-            code_of(identity(NAME, ISSUER), Signed(certificate.public_key, certificate, None))
+            code_of(identity(NAME, ISSUER), Signed(certificate.public_key, certificate, None, ()))
             == code
         )
 
@@ -156,7 +158,7 @@ def test_predicate_type(signed: Signed) -> None:
     """The statement's type is compared; where there is no statement nothing fits."""
     assert code_of(predicate_type(TYPE), signed) is None
     assert code_of(predicate_type(f"{TYPE}/"), signed) == "PREDICATE_MISMATCH"
-    message = Signed(signed.key, signed.certificate, None)
+    message = Signed(signed.key, signed.certificate, None, ())
     assert code_of(predicate_type(TYPE), message) == "PREDICATE_MISMATCH"
 
 
@@ -165,10 +167,25 @@ def test_key(signed: Signed) -> None:
     public = load_public_key(spki(new_key("p256", 800)))
     other = load_public_key(spki(new_key("p256", 801)))
 
-    assert code_of(key(public), Signed(public, None, None)) is None
-    assert code_of(key(other), Signed(public, None, None)) == "IDENTITY_MISMATCH"
+    assert code_of(key(public), Signed(public, None, None, ())) is None
+    assert code_of(key(other), Signed(public, None, None, ())) == "IDENTITY_MISMATCH"
     assert code_of(key(signed.key), signed) == "IDENTITY_MISMATCH"
-    assert code_of(identity(NAME, ISSUER), Signed(public, None, None)) == "IDENTITY_MISMATCH"
+    assert code_of(identity(NAME, ISSUER), Signed(public, None, None, ())) == "IDENTITY_MISMATCH"
+
+
+def test_windows_of_a_key(mint: Mint) -> None:
+    """Each policy's own window counts: one around the time does not serve for another policy."""
+    public = load_public_key(spki(new_key("p256", 101)))
+    now, past = key(public, NOW, NOW), key(public, None, NOW - timedelta(seconds=1))
+    proven = mint.verify(mint.bundle("key-v2"), policy=now)
+    at_once = Signed(public, None, None, proven.times)
+
+    assert code_of(now, at_once) is None
+    assert code_of(now, at_once._replace(times=())) == "NO_VERIFIED_TIME"
+    assert code_of(past, at_once) == "KEY_NOT_VALID_AT_TIME"
+    assert code_of(all_of(now, past), at_once) == "KEY_NOT_VALID_AT_TIME"
+    assert code_of(any_of(past, now), at_once) is None
+    assert code_of(any_of(past, all_of(now, predicate_type(TYPE))), at_once) is not None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from touchplate.formats.certificate import Certificate
 from touchplate.formats.extensions import BY_NAME, decode_extension, decode_issuer
 from touchplate.formats.statement import Statement
 from touchplate.keys.public import PublicKey
+from touchplate.verify.verdict import VerifiedTime
 
 
 class Signed(NamedTuple):
@@ -20,6 +21,8 @@ class Signed(NamedTuple):
     key: PublicKey
     certificate: Certificate | None
     statement: Statement | None
+    times: tuple[VerifiedTime, ...]
+    """Every moment at which the signature is known to have existed."""
 
 
 class Policy(Protocol):
@@ -169,7 +172,8 @@ class PredicateType:
 class Key:
     """The signature is by this key, and made while the key was valid if that is limited.
 
-    Both ends of the window are inside. With a window, a verified time is required.
+    Both ends of the window are inside, and so is every verified time; with a window there must be
+    one.
     """
 
     __slots__ = ("public_key", "valid_from", "valid_until")
@@ -207,7 +211,7 @@ class Key:
         )
 
     def check(self, signed: Signed) -> None:
-        """Raise PolicyError IDENTITY_MISMATCH."""
+        """Raise PolicyError IDENTITY_MISMATCH, KEY_NOT_VALID_AT_TIME or NO_VERIFIED_TIME."""
         if signed.certificate is not None or signed.key != self.public_key:
             raise PolicyError(
                 "IDENTITY_MISMATCH",
@@ -215,6 +219,19 @@ class Key:
                 expected=self.public_key.key_id.hex(),
                 found=signed.key.key_id.hex(),
             )
+        if self.has_window and not signed.times:
+            raise PolicyError(
+                "NO_VERIFIED_TIME",
+                "the public key is valid for a time, and no trusted source says when it signed",
+            )
+        for time in signed.times:
+            if not self.is_valid_at(time.at):
+                raise PolicyError(
+                    "KEY_NOT_VALID_AT_TIME",
+                    "the public key was not valid at a verified time",
+                    expected=f"from {self.valid_from} to {self.valid_until}",
+                    found=str(time.at),
+                )
 
 
 class AnyOf:

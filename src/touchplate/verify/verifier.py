@@ -80,7 +80,7 @@ class Verifier:
             step.show(lambda: tuple(logs[0].base_url for _, logs in known))
         with step("signing time"):
             times = establish_times(bundle, known, signature, trust, options)
-            check_signing_time(times, certificate, policy, key, options)
+            check_signing_time(times, certificate, options)
             step.show(lambda: tuple(f"{t.at.isoformat()} by {t.name} ({t.source})" for t in times))
         if certificate is not None:
             with step("certificate chain"):
@@ -109,7 +109,7 @@ class Verifier:
                 match(entry, claim)
             step.show(lambda: tuple(f"{e.kind} {e.kind_version}" for e, _ in known))
         with step("identity"):
-            policy.check(Signed(key, certificate, statement))
+            policy.check(Signed(key, certificate, statement, times))
             step.show(lambda: describe_signer(certificate, key))
         return Verdict(
             key=key,
@@ -226,18 +226,13 @@ def establish_times(
 
 
 def check_signing_time(
-    times: Sequence[VerifiedTime],
-    certificate: Certificate | None,
-    policy: Policy,
-    key: PublicKey,
-    options: Options,
+    times: Sequence[VerifiedTime], certificate: Certificate | None, options: Options
 ) -> None:
-    """Require as many times as asked for; one at least for what is valid for a time only.
+    """Require as many times as asked for, and one at least with a certificate.
 
-    Raises NO_VERIFIED_TIME, LOG_THRESHOLD, KEY_NOT_VALID_AT_TIME.
+    Raises NO_VERIFIED_TIME, LOG_THRESHOLD.
     """
-    windows = [k for k in policy.keys if k.public_key == key and k.has_window]
-    if not times and (certificate is not None or windows):
+    if not times and certificate is not None:
         raise VerificationError(
             "NO_VERIFIED_TIME",
             "no trusted source says when the signature was made",
@@ -249,14 +244,6 @@ def check_signing_time(
     check_threshold(options.integrated_times, promises, "promising logs")
     if certificate is not None:
         check_threshold(options.observers, stampers + promises, "sources of time")
-    for time in times if windows else ():
-        if not any(window.is_valid_at(time.at) for window in windows):
-            raise VerificationError(
-                "KEY_NOT_VALID_AT_TIME",
-                "the public key was not valid at a verified time",
-                expected=f"from {windows[0].valid_from} to {windows[0].valid_until}",
-                found=str(time.at),
-            )
 
 
 def check_inclusion(
