@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from touchplate.formats.signing_config import parse_client_trust_config
+from touchplate.formats.trusted_root import parse_trusted_root
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Run, Served
 
@@ -25,8 +28,49 @@ def test_life(run: Run, served: Served) -> None:
         assert run("trust", "refresh", *words).out == f"refreshed {name}\n"
 
     assert run("trust", "remove", served.url).status == 0
-    assert run("trust", "list").out == ""
+    nothing = run("trust", "list")
+    assert (nothing.status, nothing.out) == (0, "")
+    assert "no instance is trusted here yet" in nothing.err
     assert run("trust", "remove", name).status == 2
+
+
+def test_export(run: Run, served: Served, signed: Path) -> None:
+    """What was fetched is given as one file, byte for byte, and verifies without the store."""
+    assert run("trust", "export").status == 2
+    name = ("--name", "ours")
+    assert run("trust", "add", served.url, "--fingerprint", served.fingerprint, *name).status == 0
+    fetched = signed.parent / "home" / "instances" / "ours" / "targets" / "trusted_root.json"
+
+    for words in ((), ("ours",), (served.url,)):
+        assert run("trust", "export", *words).out.encode() == fetched.read_bytes()
+    for _ in range(2):
+        result = run("trust", "export", "ours", "--output", "root.json")
+        assert (result.status, result.out) == (0, "wrote root.json\n")
+    assert (signed.parent / "root.json").read_bytes() == fetched.read_bytes()
+
+    assert run("trust", "export", "--trust-config", "--output", "both.json").status == 0
+    both = parse_client_trust_config((signed.parent / "both.json").read_bytes())
+    assert both.trusted_root == parse_trusted_root(fetched.read_bytes())
+    assert both.signing_config == served.world.signing_config
+
+    assert run("trust", "remove", "ours").status == 0
+    assert run("verify", signed, "--trusted-root", "root.json", *served.who).status == 0
+    assert run("verify", signed, "--trust-config", "both.json", *served.who).status == 0
+
+
+def test_export_nothing_spoilt(run: Run, served: Served, tmp_path: Path) -> None:
+    """What can not be read, or not be written, is not handed on."""
+    words = ("--fingerprint", served.fingerprint, "--name", "ours")
+    assert run("trust", "add", served.url, *words).status == 0
+    assert run("trust", "export", "--output", "nowhere/root.json").status == 2
+    targets = tmp_path / "home" / "instances" / "ours" / "targets"
+    for name, more in (
+        ("signing_config.v0.2.json", ("--trust-config",)),
+        ("trusted_root.json", ()),
+    ):
+        (targets / name).write_bytes(b"{}")
+        result = run("trust", "export", *more)
+        assert (result.status, result.out) == (2, "")
 
 
 def test_refresh_goes_on(run: Run, served: Served, tmp_path: Path) -> None:
@@ -66,13 +110,14 @@ def test_wrong_fingerprint(
         ("http://sigstore.example.test", 2),
         ("ftp://sigstore.example.test", 2),
         ("sigstore.example.test", 2),
-        ("https://", 2),
         ("../..", 2),
     ],
 )
 def test_bad_url(run: Run, url: str, status: int) -> None:
     """What is no URL that may be fetched is a usage error."""
-    assert run("trust", "add", url, "--fingerprint", "0" * 64).status == status
+    result = run("trust", "add", url, "--fingerprint", "0" * 64)
+    assert result.status == status
+    assert url.removeprefix("http://") in result.err
 
 
 def test_not_an_instance(run: Run, served: Served) -> None:

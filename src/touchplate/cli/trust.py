@@ -11,12 +11,12 @@ from collections.abc import Callable
 from touchplate.cli.environment import home, now
 from touchplate.cli.text import printable
 from touchplate.errors import TouchplateError
-from touchplate.trust.store import TrustStore
+from touchplate.trust.store import Instance, TrustStore
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add one parser for each action."""
-    actions = parser.add_subparsers(required=True, metavar="ACTION")
+    actions = parser.add_subparsers(required=True, metavar="add|list|refresh|export|remove")
 
     add = actions.add_parser("add", help="trust an instance, and fetch its trust root")
     add.set_defaults(act=_add)
@@ -39,6 +39,25 @@ def add_arguments(parser: ArgumentParser) -> None:
     refresh.set_defaults(act=_refresh)
     refresh.add_argument("names", nargs="*", metavar="NAME", help="name or URL of an instance")
     _add_http(refresh)
+
+    export = actions.add_parser(
+        "export", help="give what was fetched as one file, for a machine without network"
+    )
+    export.set_defaults(act=_export)
+    export.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="name or URL of an instance (default: the only one trusted)",
+    )
+    export.add_argument(
+        "--output", metavar="FILE", help="where to write it (default: standard output)"
+    )
+    export.add_argument(
+        "--trust-config",
+        action="store_true",
+        help="trusted root and signing config in one document, with which others can sign too",
+    )
 
     remove = actions.add_parser("remove", help="trust an instance no more")
     remove.set_defaults(act=_remove)
@@ -84,6 +103,8 @@ def _list(arguments: Namespace, store: TrustStore) -> None:
         ]
         print(json.dumps({"instances": rows}, indent=2))
         return
+    if not instances:
+        print("no instance is trusted here yet: touchplate trust add", file=sys.stderr)
     for each in instances:
         print(f"{each.name}  {printable(each.url)}  sha256:{printable(each.fingerprint)}")
 
@@ -103,6 +124,40 @@ def _refresh(arguments: Namespace, store: TrustStore) -> None:
             failed = failed or error
     if failed is not None:
         raise failed
+
+
+def _export(arguments: Namespace, store: TrustStore) -> None:
+    instance = store.only() if arguments.name is None else store.get(arguments.name)
+    data = _trust_config(instance) if arguments.trust_config else _trusted_root(instance)
+    if arguments.output is None:
+        sys.stdout.buffer.write(data)
+        return
+    from pathlib import Path
+
+    from touchplate.storage.files import save_file
+
+    save_file(Path(arguments.output), data, overwrite=True)
+    print(f"wrote {printable(arguments.output)}")
+
+
+def _trusted_root(instance: Instance) -> bytes:
+    instance.trusted_root()  # read, so that nothing is handed on that cannot be
+    return instance.trusted_root_bytes()
+
+
+def _trust_config(instance: Instance) -> bytes:
+    """Put together what was fetched, with members that we do not know."""
+    import json
+
+    from touchplate.formats.signing_config import CLIENT_TRUST_MEDIA_TYPE
+
+    instance.signing_config()
+    members = {
+        "mediaType": CLIENT_TRUST_MEDIA_TYPE,
+        "trustedRoot": json.loads(_trusted_root(instance)),
+        "signingConfig": json.loads(instance.signing_config_bytes()),
+    }
+    return json.dumps(members, indent=2).encode() + b"\n"
 
 
 def _remove(arguments: Namespace, store: TrustStore) -> None:

@@ -21,6 +21,7 @@ from touchplate.trust.refresh import MAX_ROOT_BYTES, PINNED_ROOT, check_fingerpr
 from touchplate.trust.store import Instance, TrustStore, check_name, encode_instance, name_of
 
 MAX_ROOT_VERSIONS: Final = 256
+FINGERPRINT_HINT: Final = "ask its operator: the server prints it at each start"
 
 
 def add_instance(
@@ -45,12 +46,13 @@ def add_instance(
         fingerprint = fingerprint or known.fingerprint
     else:
         url = url.rstrip("/")
+        _check_url(url)
         name, bases = name or name_of(url), (url + "/tuf", url)
     if fingerprint is None:
         raise SettingsError(
             "USAGE",
             f"{url} is not known here: its root's fingerprint is needed",
-            hint="the operator reads it from the server's first start, or from 1.root.json",
+            hint=FINGERPRINT_HINT,
         )
     wanted = parse_fingerprint(fingerprint)
     check_name(name)
@@ -91,8 +93,18 @@ def parse_fingerprint(text: str) -> str:
             f"{text[:200]!r} is not a SHA-256 fingerprint",
             expected="64 hexadecimal digits",
             found=f"{len(digits)} characters",
+            hint=FINGERPRINT_HINT,
         )
     return digits
+
+
+def _check_url(url: str) -> None:
+    if not url.startswith(("https://", "http://")):
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            f"{url[:200]!r} is not the URL of an instance",
+            expected=f"https://HOST, or a known name: {', '.join(KNOWN)}",
+        )
 
 
 def _find_root(transport: Transport, bases: tuple[str, ...], wanted: str) -> tuple[str, bytes]:

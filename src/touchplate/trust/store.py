@@ -54,6 +54,10 @@ class Instance(NamedTuple):
 
         return parse_trusted_root(self._target(TRUSTED_ROOT))
 
+    def signing_config_bytes(self) -> bytes:
+        """Give signing_config.v0.2.json as last fetched; no network (TRUST_UNKNOWN as above)."""
+        return self._target(SIGNING_CONFIG)
+
     def signing_config(self) -> SigningConfig:
         """Give the signing config as last fetched; no network."""
         from touchplate.formats.signing_config import parse_signing_config
