@@ -129,6 +129,59 @@ def test_full_disk() -> None:
             check=False,
         )
     assert done.returncode == 74
+    assert b"output cannot be written: No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize("words", ["--version", "help", "verify --help", "trust list --json"])
+def test_closed_output(words: str) -> None:
+    """Without a standard output nothing is done, and that is said."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m touchplate.cli {words} >&-', sys.executable],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (74, b"")
+    assert done.stderr == b"touchplate: output cannot be written: closed\n"
+
+
+def test_help_to_full_disk() -> None:
+    """Help that could not be written is not status 0 either."""
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -m touchplate.cli verify --help >/dev/full', sys.executable],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 74
+
+
+@pytest.mark.parametrize(("redirect", "status"), [("2>&-", 2), ("2>/dev/full", 74)])
+def test_no_standard_error(redirect: str, status: int) -> None:
+    """An error that nobody can read is never on standard output, and never status 0 or 1."""
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$0" -m touchplate.cli verify nowhere {redirect}', sys.executable],
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (status, b"")
+
+
+def test_ascii_output() -> None:
+    """An output that has no letter for something shows its number."""
+    done = subprocess.run(
+        [*COMMAND, "help"],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"usage: touchplate COMMAND \\u2026")
+
+
+def test_help_width(run: Run) -> None:
+    """Help fits a terminal of 80 columns."""
+    for verb in VERBS:
+        _, _, explained = run(verb, "--help").out.partition("\n\n")
+        assert max(map(len, explained.splitlines())) <= 80
 
 
 def test_closed_pipe() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import io
+import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from touchplate.cli.text import is_colorful, paint, printable
+from touchplate.cli.text import is_colorful, paint, printable, shell_word
 
 
 class Terminal(io.StringIO):
@@ -27,6 +28,28 @@ def test_plain() -> None:
 def test_nothing_moves_the_cursor(text: str) -> None:
     """Whatever is found, what is shown is printable."""
     assert printable(text).isprintable()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "plain.txt",
+        "a b",
+        "it's",
+        "$(x)",
+        "ö 名",
+        "a\nb",
+        "'\t\\1",
+        "\u202egnp.exe\x1b[2J",
+        "\udcff7",
+    ],
+)
+def test_shell_word(name: str) -> None:
+    """What a person pastes is printable, and is that name again in a shell."""
+    word = shell_word(name)
+    assert word.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf %s {word}"], capture_output=True, check=True)
+    assert done.stdout == name.encode("utf-8", "surrogateescape")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 Nothing is imported here that `touchplate --version` could do without.
 """
 
+import io
 import sys
 
 USAGE = 2
@@ -16,27 +17,44 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command and give its exit status; never raises, never gives 0 for a failure."""
     words = sys.argv[1:] if arguments is None else arguments
     try:
+        _prepare_streams()
         status = _run(words)
+        sys.stdout.flush()
+    except OSError as error:
+        # Files have names, and their errors are ours by now: this is a standard stream.
+        return _lost(error)
+    return status
+
+
+def _prepare_streams() -> None:
+    """Let every character be written somehow; a closed standard output is known before work."""
+    if sys.stderr is None:
+        # What is meant for it would go to standard output.
+        sys.stderr = open("/dev/null", "w")  # noqa: PTH123, SIM115  as long as the process
+    if sys.stdout is None:
+        raise OSError(0, "closed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _run(words: list[str]) -> int:
+    """Run the command; whatever ends it becomes a status, but for a stream that is lost."""
+    try:
+        return _run_verb(words)
     except KeyboardInterrupt:
         print("touchplate: interrupted", file=sys.stderr)
         return INTERRUPTED
     except SystemExit as ended:
         return ended.code if isinstance(ended.code, int) else USAGE
-    except Exception as error:  # noqa: BLE001  the last line of defence: a crash gets its own status
+    except Exception as error:  # the last line of defence: a crash gets its own status
         if isinstance(error, OSError) and error.filename is None:
-            # Files have names, and their errors are ours by now: this is standard output.
-            return _lost()
+            raise
         from touchplate.cli.failure import report
 
         return report(error)
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return _lost()
-    return status
 
 
-def _run(words: list[str]) -> int:
+def _run_verb(words: list[str]) -> int:
     verb = words[0] if words else "--help"
     if verb in ("--version", "-V"):
         verb, words = "version", ["version", *words[1:]]
@@ -74,10 +92,14 @@ def _help() -> int:
     return 0
 
 
-def _lost() -> int:
-    """Whoever read our output is gone; nobody can have seen the verdict."""
+def _lost(error: OSError) -> int:
+    """Whoever read our output is gone, or the disk is full; nobody can have seen the verdict."""
     import os
+    from contextlib import suppress
 
+    if not isinstance(error, BrokenPipeError):
+        with suppress(OSError):
+            print(f"touchplate: output cannot be written: {error.strerror}", file=sys.stderr)
     # The interpreter flushes standard output once more at its end, and would complain.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return OUTPUT_LOST

@@ -48,4 +48,8 @@ def read_standard_input(max_bytes: int) -> bytes:
 
 def unreadable(path: str, error: OSError, what: str) -> SettingsError:
     """Say that a file of the user's cannot be read, and why."""
-    return SettingsError("FILE_UNREADABLE", f"{what} {path}: {error.strerror or error}")
+    return SettingsError(
+        "FILE_UNREADABLE",
+        f"{what} {path}: {error.strerror or error}",
+        hint="name the files in it" if isinstance(error, IsADirectoryError) else None,
+    )

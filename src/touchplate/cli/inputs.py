@@ -5,16 +5,20 @@
 
 import os
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from hashlib import file_digest
+from typing import TypeVar
 
 from touchplate.cli.environment import home, read_file, unreadable
-from touchplate.errors import SettingsError
+from touchplate.errors import MalformedError, SettingsError
 from touchplate.formats.trusted_root import TrustedRoot, parse_trusted_root
 from touchplate.keys.algorithms import HASH_SIZES, HashName
 from touchplate.verify.artifact import Artifact
 
 MAX_TRUST_BYTES = 5 * 1024 * 1024
 SUFFIXES = (".sigstore.json", ".sigstore")
+
+Document = TypeVar("Document")
 
 
 def add_trust_arguments(parser: ArgumentParser) -> None:
@@ -41,19 +45,32 @@ def add_trust_arguments(parser: ArgumentParser) -> None:
 def load_trusted_root(arguments: Namespace) -> TrustedRoot:
     """Load the trusted root that the arguments name; files only, no network."""
     if arguments.trusted_root is not None:
-        return parse_trusted_root(
-            read_file(arguments.trusted_root, MAX_TRUST_BYTES, "trusted root")
-        )
+        return load_document(arguments.trusted_root, "trusted root", parse_trusted_root)
     if arguments.trust_config is not None:
         from touchplate.formats.signing_config import parse_client_trust_config
 
-        data = read_file(arguments.trust_config, MAX_TRUST_BYTES, "trust config")
-        return parse_client_trust_config(data).trusted_root
+        both = load_document(arguments.trust_config, "trust config", parse_client_trust_config)
+        return both.trusted_root
     from touchplate.trust.store import TrustStore
 
     store = TrustStore(home())
     instance = store.only() if arguments.instance is None else store.get(arguments.instance)
     return instance.trusted_root()
+
+
+def load_document(path: str, what: str, parse: Callable[[bytes], Document]) -> Document:
+    """Read and parse a file that the user named; what is wrong with it is told with its name."""
+    data = read_file(path, MAX_TRUST_BYTES, what)
+    try:
+        return parse(data)
+    except MalformedError as error:
+        raise MalformedError(
+            error.code,
+            f"{path}: {error.message}",
+            expected=error.expected,
+            found=error.found,
+            hint=error.hint or f"get the {what} again from where it was published",
+        ) from error
 
 
 def open_artifact(word: str) -> Artifact:
@@ -63,6 +80,12 @@ def open_artifact(word: str) -> Artifact:
     try:
         with open(word, "rb"):
             pass
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "FILE_UNREADABLE",
+            f"file {word}: {error.strerror}",
+            hint="a digest is written sha256:HEX" if looks_like_digest(word) else None,
+        ) from error
     except OSError as error:
         raise unreadable(word, error, "file") from error
 
@@ -86,6 +109,12 @@ def open_artifact(word: str) -> Artifact:
 def is_digest(word: str) -> bool:
     """Answer whether the word is meant as ALGORITHM:HEX; a file of that name wins."""
     return word.partition(":")[0] in HASH_SIZES and ":" in word and not os.path.exists(word)
+
+
+def looks_like_digest(word: str) -> bool:
+    """Answer whether somebody may have meant a digest: 40 hex digits or more, with a prefix too."""
+    digits = word.rpartition(":")[2]
+    return len(digits) >= 40 and all(digit in "0123456789abcdefABCDEF" for digit in digits)
 
 
 def find_bundle(word: str) -> str:

@@ -1,16 +1,22 @@
 """argparse, as all verbs use it: no abbreviations, plain layout, our exit status for usage."""
 
 import argparse
+import sys
 from typing import Any
 
-WIDTH = 98
+WIDTH = 78
 
 
-class Formatter(argparse.RawDescriptionHelpFormatter):
+class Formatter(argparse.HelpFormatter):
     """Help of one width: to measure the terminal argparse loads modules at each `add_argument`."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=WIDTH)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        """Fill each paragraph of a description."""
+        fill = super()._fill_text
+        return "\n\n".join(fill(paragraph, width, indent) for paragraph in text.split("\n\n"))
 
 
 class Parser(argparse.ArgumentParser):
@@ -19,6 +25,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401  passed through to argparse
         options.setdefault("formatter_class", Formatter)
         super().__init__(**(options | {"allow_abbrev": False}))
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401  as there
+        """Write help or usage; argparse would pass over what could not be written."""
+        (file or sys.stderr).write(message)
 
     def read(self, words: list[str]) -> argparse.Namespace:
         """Parse the words; files may stand between options, unless there are actions."""

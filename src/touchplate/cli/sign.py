@@ -5,14 +5,13 @@ Each bundle is verified before it is written to FILE.sigstore.json. The identity
 """
 
 import os
-import shlex
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from touchplate.cli.environment import home, now, read_file, read_standard_input
-from touchplate.cli.inputs import MAX_TRUST_BYTES, open_artifact
-from touchplate.cli.text import printable
+from touchplate.cli.inputs import load_document, open_artifact
+from touchplate.cli.text import printable, shell_word
 from touchplate.errors import MalformedError, SettingsError, TouchplateError
 from touchplate.formats.signing_config import SigningConfig
 from touchplate.formats.trusted_root import TrustedRoot
@@ -95,7 +94,7 @@ def run(arguments: Namespace) -> int:
         _tell(word, output, signed)
     print("\nverify with:")
     for words in _verify_commands(arguments, done, trust_words):
-        print("  " + shlex.join(words))
+        print("  " + " ".join(map(shell_word, words)))
     return 0
 
 
@@ -154,18 +153,15 @@ def _load_trust(
     if arguments.trust_config is not None:
         from touchplate.formats.signing_config import parse_client_trust_config
 
-        both = parse_client_trust_config(
-            read_file(arguments.trust_config, MAX_TRUST_BYTES, "trust config")
-        )
+        both = load_document(arguments.trust_config, "trust config", parse_client_trust_config)
         return both.trusted_root, both.signing_config, ["--trust-config", arguments.trust_config]
     if arguments.trusted_root is not None:
         from touchplate.formats.signing_config import parse_signing_config
         from touchplate.formats.trusted_root import parse_trusted_root
 
-        root = read_file(arguments.trusted_root, MAX_TRUST_BYTES, "trusted root")
-        config = read_file(arguments.signing_config, MAX_TRUST_BYTES, "signing config")
-        words = ["--trusted-root", arguments.trusted_root]
-        return parse_trusted_root(root), parse_signing_config(config), words
+        root = load_document(arguments.trusted_root, "trusted root", parse_trusted_root)
+        config = load_document(arguments.signing_config, "signing config", parse_signing_config)
+        return root, config, ["--trusted-root", arguments.trusted_root]
     from touchplate.trust.refresh import refresh
     from touchplate.trust.store import TrustStore
 

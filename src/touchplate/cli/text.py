@@ -18,6 +18,27 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shell_word(text: str) -> str:
+    """Quote one word of a command that a person may paste; control characters become `$'…'`.
+
+    Octal escapes stand for the bytes of the name, so that bash, zsh and ksh all read them alike.
+    """
+    import shlex
+
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = "".join(map(_escape, text))
+    return f"$'{escaped}'"
+
+
+def _escape(character: str) -> str:
+    if character in "'\\":
+        return "\\" + character
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in os.fsencode(character))
+
+
 def is_colorful(stream: TextIO) -> bool:
     """Answer whether to colour: a terminal, and nobody said NO_COLOR."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":

@@ -52,6 +52,8 @@ def _failure(
     failed = next((step.name for step in outcome.steps if step.error is not None), None)
     if failed is not None:
         yield f"  check:    {failed}"
+    elif outcome.bundle is not None:
+        yield f"  bundle:   {printable(outcome.bundle)}"
     first, *rest = lines_of(error)
     yield f"  {first}"
     yield from rest

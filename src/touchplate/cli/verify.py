@@ -16,7 +16,7 @@ from touchplate.cli.inputs import (
     open_artifact,
 )
 from touchplate.cli.verdict import Outcome, print_json, print_text
-from touchplate.errors import MalformedError, SettingsError, TouchplateError
+from touchplate.errors import SettingsError, TouchplateError
 from touchplate.formats.bundle import parse_bundle
 from touchplate.formats.limits import MAX_BUNDLE_BYTES
 from touchplate.keys.public import PublicKey, load_public_key_pem
@@ -95,11 +95,7 @@ def make_policy(arguments: Namespace) -> Policy:
             raise _usage("--key stands for the signer: it does not go with an identity")
         parts = [policy.key(_load_key(arguments.key))]
     else:
-        if not issuer or not (name or pattern):
-            raise _usage(
-                "say whom you expect: --identity NAME and --issuer URL, or --key PEM",
-                hint="without them anybody's signature would do",
-            )
+        _check_expected(name or pattern, issuer)
         parts = [policy.identity(name, issuer) if name else policy.glob(pattern, issuer)]
     for text in arguments.extension:
         extension, equals, value = text.partition("=")
@@ -109,6 +105,20 @@ def make_policy(arguments: Namespace) -> Policy:
     if arguments.predicate_type is not None:
         parts.append(policy.predicate_type(arguments.predicate_type))
     return parts[0] if len(parts) == 1 else policy.all_of(*parts)
+
+
+def _check_expected(name: str | None, issuer: str | None) -> None:
+    if name and issuer:
+        return
+    if name:
+        raise _usage(
+            "--issuer URL is missing: who must have vouched for the identity",
+            hint="ask the signer; without it any issuer could name anybody so",
+        )
+    raise _usage(
+        "say whom you expect: --identity NAME and --issuer URL, or --key PEM",
+        hint="ask the signer; without them anybody's signature would do",
+    )
 
 
 def _verify(word: str, bundle: str | None, wanted: Policy, verifier: Verifier) -> Outcome:
@@ -129,8 +139,13 @@ def _load_key(path: str) -> PublicKey:
     data = read_file(path, MAX_KEY_BYTES, "public key")
     try:
         return load_public_key_pem(data.decode("ascii"))
-    except UnicodeDecodeError as error:
-        raise MalformedError("DER_MALFORMED", f"public key {path} is not PEM") from error
+    except (UnicodeDecodeError, TouchplateError) as error:
+        reason = error.message if isinstance(error, TouchplateError) else "not PEM"
+        raise SettingsError(
+            "FILE_UNREADABLE",
+            f"public key {path}: {reason}",
+            hint="--key takes a file with one public key: -----BEGIN PUBLIC KEY-----",
+        ) from error
 
 
 def _usage(message: str, hint: str | None = None) -> SettingsError:
