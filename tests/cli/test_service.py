@@ -46,9 +46,18 @@ def test_token_without_instance(run: Run, tmp_path: Path) -> None:
         result = run("token", "--data", folder, "--email", "a@example.com")
         assert result.status == 2
         assert result.out == ""
+    assert "there is no folder" in run("token", "--data", "no", "--email", "a@example.com").err
 
 
-@pytest.mark.parametrize("minutes", ["", "-1", "x", "999999", "1.5"])
+def test_data_is_a_file(run: Run, tmp_path: Path) -> None:
+    """A file is no folder for an instance."""
+    (tmp_path / "file").write_bytes(b"")
+    result = run("serve", "--data", tmp_path / "file", "--listen", "127.0.0.1:0")
+    assert result.status == 2
+    assert "file is not a folder" in result.err
+
+
+@pytest.mark.parametrize("minutes", ["", "-1", "x", "0", "1441", "999999", "1.5"])
 def test_token_lifetime(run: Run, minutes: str) -> None:
     """A lifetime is a number of minutes."""
     assert run("token", "--email", "a@example.com", "--minutes", minutes).status == 2

@@ -17,7 +17,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
     parser.add_argument("--email", metavar="ADDRESS", required=True, help="whom it is for")
     parser.add_argument(
-        "--minutes", type=_minutes, default=None, metavar="N", help="how long it is valid"
+        "--minutes",
+        type=_minutes,
+        default=None,
+        metavar="N",
+        help="how long it is valid: 1 to 1440 (default: 10)",
     )
 
 
@@ -30,6 +34,6 @@ def run(arguments: Namespace) -> int:
 
 
 def _minutes(text: str) -> timedelta:
-    if not (text.isascii() and text.isdigit() and len(text) < 6):
-        raise ArgumentTypeError("a number of minutes")
+    if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= 1440):
+        raise ArgumentTypeError(f"{text[:20]!a} is not a number from 1 to 1440")
     return timedelta(minutes=int(text))

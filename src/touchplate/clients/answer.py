@@ -12,11 +12,17 @@ MAX_REASON_CHARACTERS: Final = 300
 
 
 def check_status(
-    response: Response, url: str, *, expected: tuple[int, ...] = (200,), secret: str = ""
+    response: Response,
+    url: str,
+    *,
+    expected: tuple[int, ...] = (200,),
+    secret: str = "",
+    hint: str | None = None,
 ) -> None:
     """Pass an expected status; 429 and 5xx are SERVICE_UNAVAILABLE, the rest SERVICE_REFUSED.
 
-    The service's own reason is quoted, shortened, made printable and without `secret`.
+    The service's own reason is quoted, shortened, made printable and without `secret`; `hint` says
+    what to do about a refusal.
     """
     if response.status in expected:
         return
@@ -26,7 +32,7 @@ def check_status(
         raise UnavailableError(
             "SERVICE_UNAVAILABLE", text, retry_after=response.retry_after(), hint="try again later"
         )
-    raise RefusedError("SERVICE_REFUSED", text)
+    raise RefusedError("SERVICE_REFUSED", text, hint=hint)
 
 
 def reason_of(body: bytes, secret: str = "") -> str:

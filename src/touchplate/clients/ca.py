@@ -21,6 +21,7 @@ from touchplate.transport.http import Transport
 
 MAX_ANSWER_BYTES: Final = 256 * 1024
 MAX_CERTIFICATES: Final = 10
+REFUSED_HINT: Final = "get a new identity token, from an issuer that this instance accepts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class CaClient:
             ),
             max_bytes=MAX_ANSWER_BYTES,
         )
-        check_status(response, url, expected=(200, 201), secret=token)
+        check_status(response, url, expected=(200, 201), secret=token, hint=REFUSED_HINT)
         try:
             leaf, *chain = parse_answer(response.body)
         except MalformedError as error:

@@ -62,6 +62,8 @@ class DataFolder:
         """
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise SettingsError("FILE_UNREADABLE", f"{path} is not a folder") from error
         except OSError as error:
             raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
         _check_folder(path)
@@ -155,6 +157,12 @@ def _check_folder(path: Path) -> None:
         real = path.resolve(strict=True)
         status = real.stat()
         parent = real.parent.stat()
+    except FileNotFoundError as error:
+        raise SettingsError(
+            "FILE_UNREADABLE",
+            f"there is no folder {path}",
+            hint="name the instance's folder with --data DIR",
+        ) from error
     except OSError as error:
         raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
     if not stat.S_ISDIR(status.st_mode):

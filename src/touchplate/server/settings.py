@@ -83,7 +83,10 @@ def data_folder(environ: Mapping[str, str], data: str | None = None) -> Path:
     given = data or environ.get("TOUCHPLATE_DATA")
     if given:
         return Path(given).absolute()
-    base = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME", "/")) / ".local/share"
+    base = environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path there is to be ignored.
+    if not base.startswith("/"):
+        base = f"{environ.get('HOME') or Path.home()}/.local/share"
     return Path(base) / "touchplate" / "server"
 
 
