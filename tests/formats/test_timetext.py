@@ -20,6 +20,30 @@ def test_timestamp_garbage(text: str) -> None:
         parse_timestamp(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2030-01-01T24:00:00Z",
+        "2030-01-01T23:59:60Z",
+        "2030-01-01T00:00:00",
+        "2030-01-01 00:00:00Z",
+        "2030-01-01T00:00:00z",
+        "2030-01-01T00:00:00.Z",
+        "2030-01-01T00:00:00.1234567890Z",
+        "2030-01-01T00:00:00+24:00",
+        "2030-01-01T00:00:00+00:60",
+        "2030-01-01T00:00:00+0000",
+        "2030-W01-1T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+    ],
+)
+def test_no_timestamp(text: str) -> None:
+    """Other forms of ISO 8601, and times that do not exist, are refused on every Python."""
+    with pytest.raises(ValueError, match=r".+"):
+        parse_timestamp(text)
+
+
 def test_format_timestamp() -> None:
     """Times are written with no, three or six fractional digits, in UTC."""
     zone = timezone(timedelta(hours=2))

@@ -211,6 +211,18 @@ def test_key_or_identity(mint: Mint) -> None:
     assert mint.verify(mint.bundle("v2-message"), policy=either).identity == NAME
 
 
+@pytest.mark.parametrize("shape", ["key-v1", "key-v2", "key-v2-dsse"])
+def test_one_of_several_keys(mint: Mint, shape: str) -> None:
+    """Of several keys the one that signed is found, wherever it stands; if none did, none is."""
+    mine = load_public_key(spki(new_key("p256", 101)))
+    others = [key(load_public_key(spki(new_key("p256", number)))) for number in (110, 111)]
+    members = mint.bundle(shape)
+
+    for policy in (any_of(*others, key(mine)), any_of(key(mine), *others)):
+        assert mint.verify(members, policy=policy).key == mine
+    assert refused(mint, members, policy=any_of(*others)) == "SIGNATURE_INVALID"
+
+
 def test_key_without_logs(mint: Mint) -> None:
     """Where no log is trusted, a key's signature stands alone; where one is, it is required."""
     members = mint.bundle("key-v2")
@@ -238,6 +250,22 @@ def test_two_signatures(mint: Mint) -> None:
 
     assert refused(mint, members) == "DSSE_SIGNATURE_COUNT"
     assert refused(mint, none) == "DSSE_SIGNATURE_COUNT"
+
+
+@pytest.mark.parametrize(
+    ("hint", "keyid", "proven"),
+    [("", "", True), ("a", "", True), ("", "a", True), ("a", "a", True), ("a", "b", False)],
+)
+def test_names_of_the_key(mint: Mint, hint: str, keyid: str, proven: bool) -> None:
+    """The hint of the bundle and the key id of the envelope, if both are given, are one."""
+    members = mint.bundle("key-v2-dsse")
+    members["verificationMaterial"]["publicKey"] = {"hint": hint}
+    members["dsseEnvelope"]["signatures"][0]["keyid"] = keyid
+
+    if proven:
+        assert mint.verify(members, policy=KEY).statement is not None
+    else:
+        assert refused(mint, members, policy=KEY) == "BUNDLE_MALFORMED"
 
 
 def test_payload_type(mint: Mint) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from hashlib import new
 
 from touchplate.errors import MalformedError, VerificationError
-from touchplate.formats.bundle import Bundle, Envelope, MessageSignature
+from touchplate.formats.bundle import Bundle, Envelope, MessageSignature, PublicKeyHint
 from touchplate.formats.dsse import IN_TOTO_PAYLOAD_TYPE, pae
 from touchplate.formats.statement import Statement, parse_statement
 from touchplate.keys.algorithms import HASH_SIZES, HashName
@@ -13,7 +13,11 @@ from touchplate.verify.artifact import Artifact
 
 
 def the_signature(bundle: Bundle) -> bytes:
-    """The one signature of the bundle. Raises VerificationError DSSE_SIGNATURE_COUNT."""
+    """The one signature of the bundle. Raises DSSE_SIGNATURE_COUNT, BUNDLE_MALFORMED.
+
+    Neither the hint of a bundle nor the key id of an envelope picks a key; both may be empty, but
+    a bundle that gives two names for its one key is refused.
+    """
     content = bundle.content
     if isinstance(content, MessageSignature):
         return content.signature
@@ -24,7 +28,15 @@ def the_signature(bundle: Bundle) -> bytes:
             expected="1",
             found=str(len(content.signatures)),
         )
-    return content.signatures[0].signature
+    only, material = content.signatures[0], bundle.material
+    if isinstance(material, PublicKeyHint) and only.keyid and material.hint not in ("", only.keyid):
+        raise MalformedError(
+            "BUNDLE_MALFORMED",
+            "the envelope's key id is not the hint of the bundle",
+            expected=material.hint[:120],
+            found=only.keyid[:120],
+        )
+    return only.signature
 
 
 def content_digest(
