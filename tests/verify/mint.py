@@ -233,6 +233,8 @@ def stamp(
     drop_attribute: int | None = None,
     certificate_hash: str = "sha256",
     algorithm: bytes = ECDSA_SHA256,
+    digest_name: str = "sha256",
+    key_id: bytes | None = None,
 ) -> bytes:
     """Make a TimeStampResp over `signed`; each keyword spoils or varies one part."""
     digest = hashlib.new(hash_name, signed).digest() if imprint is None else imprint
@@ -252,7 +254,7 @@ def stamp(
         (oid("1.2.840.113549.1.9.3"), oid(content_type)),
         (
             oid("1.2.840.113549.1.9.4"),
-            encode(0x04, message_digest or hashlib.sha256(info).digest()),
+            encode(0x04, message_digest or hashlib.new(digest_name, info).digest()),
         ),
         (
             oid(f"1.2.840.113549.1.9.{attribute}"),
@@ -264,17 +266,17 @@ def stamp(
     attributes = b"".join(sorted(sequence(name, encode(0x31, value)) for name, value in values))
     signature = sign(key or signer.key, encode(0x31, attributes))
     who = (issuer_and_serial or signer).certificate
+    by_name = b"\x02\x01\x01" + sequence(who.issuer_der, encode(0x02, who.serial_bytes))
     info_of_signer = sequence(
-        b"\x02\x01\x01",
-        sequence(who.issuer_der, encode(0x02, who.serial_bytes)),
-        sequence(oid(HASH_IDS["sha256"])),
+        by_name if key_id is None else b"\x02\x01\x03" + encode(0x80, key_id),
+        sequence(oid(HASH_IDS[digest_name])),
         encode(0xA0, attributes),
         algorithm,
         encode(0x04, signature),
     )
     data = sequence(
         b"\x02\x01\x03",
-        encode(0x31, sequence(oid(HASH_IDS["sha256"]))),
+        encode(0x31, sequence(oid(HASH_IDS[digest_name]))),
         sequence(oid(TST_INFO), encode(0xA0, encode(0x04, info))),
         encode(0xA0, b"".join(certificates)) if certificates else b"",
         encode(0x31, info_of_signer * signers),
@@ -292,13 +294,15 @@ def sct(
     extensions: bytes = b"",
     log_id: bytes | None = None,
     algorithms: bytes = b"\x04\x03",
+    moment: int | None = None,
 ) -> bytes:
-    """Make a signed certificate timestamp."""
-    moment = int(at.timestamp() * 1000).to_bytes(8, "big")
+    """Make a signed certificate timestamp; `moment`, in milliseconds, goes before `at`."""
+    milliseconds = int(at.timestamp() * 1000) if moment is None else moment
+    when = milliseconds.to_bytes(8, "big")
     ending = len(extensions).to_bytes(2, "big") + extensions
     signed = (
         b"\0\0"
-        + moment
+        + when
         + b"\0\1"
         + hashlib.sha256(issuer_spki).digest()
         + len(tbs).to_bytes(3, "big")
@@ -310,7 +314,7 @@ def sct(
     return (
         b"\0"
         + identity_of_log
-        + moment
+        + when
         + ending
         + algorithms
         + len(signature).to_bytes(2, "big")

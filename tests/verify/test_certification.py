@@ -42,6 +42,7 @@ from touchplate.verify.path import Anchored, Issuer, check_issued_by
 SECOND = timedelta(seconds=1)
 CONSTRAINED = (x509.BasicConstraints(ca=True, path_length=None), True)
 CERT_SIGN = (usage("key_cert_sign"), True)
+ANY_PURPOSE = ObjectIdentifier("2.5.29.37.0")
 
 
 def rooted(mint: Mint, *chain: Held, **validity: datetime | None) -> TrustedRoot:
@@ -139,6 +140,66 @@ def test_unknown_extension(mint: Mint) -> None:
     odd = issuer_with(CONSTRAINED, CERT_SIGN, (CODE_SIGNING, False), (UNKNOWN, False))(mint)
 
     assert mint.verify(issued(mint, odd), root=rooted(mint, odd, mint.root)).identity == NAME
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        (CONSTRAINED,),
+        (CONSTRAINED, CERT_SIGN, (x509.ExtendedKeyUsage([ANY_PURPOSE]), False)),
+    ],
+    ids=["no usage", "any purpose"],
+)
+def test_issuer_that_leaves_open(
+    mint: Mint, extensions: tuple[tuple[x509.ExtensionType, bool], ...]
+) -> None:
+    """An issuer that says nothing of its uses, or that all are allowed, may issue."""
+    issuer = issuer_with(*extensions)(mint)
+
+    assert mint.verify(issued(mint, issuer), root=rooted(mint, issuer, mint.root)).identity == NAME
+
+
+def test_long_path(mint: Mint) -> None:
+    """A path has at most ten authorities."""
+    chain = [authority("long 0", number=440)]
+    for number in range(1, 11):
+        chain.insert(0, authority(f"long {number}", chain[0], number=440 + number))
+    ten, eleven = chain[1:], chain
+
+    assert mint.verify(issued(mint, ten[0]), root=rooted(mint, *ten)).identity == NAME
+    assert refused(mint, issued(mint, eleven[0]), root=rooted(mint, *eleven)) == "CERT_CHAIN"
+
+
+def test_path_in_a_circle(mint: Mint) -> None:
+    """Authorities that vouch for each other lead to no anchor."""
+    one = build(new_key("p256", 451), "one", None, CONSTRAINED, CERT_SIGN, issuer_name="two")
+    two_by_one = build(new_key("p256", 452), "two", one, CONSTRAINED, CERT_SIGN)
+    one_by_two = build(one.key, "one", two_by_one, CONSTRAINED, CERT_SIGN)
+    root = rooted(mint, one_by_two, two_by_one, mint.root)
+
+    assert refused(mint, issued(mint, one_by_two), root=root) == "CERT_CHAIN"
+
+
+def test_issuer_of_another_name(mint: Mint) -> None:
+    """A signature alone does not make an issuer: the certificate must name it."""
+    renamed = build(mint.root.key, "another name", None, CONSTRAINED, CERT_SIGN)
+
+    check_issued_by(mint.ca.certificate, mint.root.certificate)
+    with pytest.raises(VerificationError) as caught:
+        check_issued_by(mint.ca.certificate, renamed.certificate)
+    assert caught.value.code == "CERT_CHAIN"
+
+
+def test_window_of_a_namesake(mint: Mint) -> None:
+    """An authority of the same name with another key lends its window to nobody."""
+    namesake = build(new_key("p256", 460), "ca 0", None, CONSTRAINED, CERT_SIGN)
+
+    def listed(root: dict[str, Any]) -> None:
+        own = root["certificateAuthorities"][0]
+        own["validFor"] = window(START, NOW - SECOND)
+        root["certificateAuthorities"].append(ca_json("https://namesake.example.test", namesake))
+
+    assert refused(mint, mint.bundle(), root=mint.trusted_root(listed)) == "CA_NOT_VALID_AT_TIME"
 
 
 def test_path_length(mint: Mint) -> None:

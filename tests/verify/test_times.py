@@ -138,6 +138,69 @@ def test_stranger_beside_a_friend(mint: Mint, other: Mint) -> None:
     assert refused(mint, bad) == "TIMESTAMP_INVALID"
 
 
+def test_stranger_without_a_listed_leaf(mint: Mint, other: Mint) -> None:
+    """Where the signer comes in the token, a stranger's is a stranger's, and is skipped."""
+
+    def without(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", mint.tsa_root)]
+
+    members = mint.bundle(
+        stamps=lambda value: [
+            stamp(value, other.tsa, certificates=[other.tsa.der]),
+            stamp(value, mint.tsa, certificates=[mint.tsa.der]),
+        ]
+    )
+
+    assert len(mint.verify(members, root=mint.trusted_root(without)).times) == 1
+
+
+def test_named_by_issuer_and_serial(mint: Mint, other: Mint) -> None:
+    """Serial numbers are of an issuer: the same one of another issuer is a stranger's."""
+    same = build(
+        new_key("p256", 330),
+        "tsa 0",
+        other.tsa_root,
+        SIGNING,
+        (TIME_STAMPING, True),
+        serial=mint.tsa.certificate.serial,
+    )
+    members = mint.bundle(stamps=lambda value: [stamp(value, same), stamp(value, mint.tsa)])
+
+    assert len(mint.verify(members).times) == 1
+
+
+def test_named_by_key_id(mint: Mint) -> None:
+    """A signer may be named by its key identifier, which then must be the listed leaf's."""
+    identifier = x509.SubjectKeyIdentifier(bytes(range(20)))
+    signer = build(
+        new_key("p256", 331),
+        "by id",
+        mint.tsa_root,
+        SIGNING,
+        (TIME_STAMPING, True),
+        (identifier, False),
+    )
+
+    def listed(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", signer, mint.tsa_root)]
+
+    root = mint.trusted_root(listed)
+    good = stamped(mint, signer=signer, key_id=identifier.digest)
+
+    assert mint.verify(good, root=root).identity == NAME
+    for key_id in (bytes(20), identifier.digest[:-1], b"\x04\x14" + identifier.digest):
+        members = stamped(mint, signer=signer, key_id=key_id)
+        assert refused(mint, members, root=root) == "TIMESTAMP_INVALID"
+    # The instance's own leaf has no such identifier.
+    assert refused(mint, stamped(mint, key_id=identifier.digest)) == "TIMESTAMP_INVALID"
+
+
+def test_digest_of_the_content(mint: Mint) -> None:
+    """The signed attributes hold a digest of the content, and SHA-1 is none that counts."""
+    assert mint.verify(stamped(mint, digest_name="sha512")).identity == NAME
+    assert refused(mint, stamped(mint, digest_name="sha1")) == "TIMESTAMP_INVALID"
+
+
 def test_no_authority_trusted(mint: Mint, other: Mint) -> None:
     """Where no authority is trusted, timestamps are passed over if a promise says when."""
     bare = mint.trusted_root(lambda root: root.update(timestampAuthorities=[]))
@@ -191,6 +254,7 @@ def profile(*extensions: tuple[x509.ExtensionType, bool]) -> Callable[[Mint], He
 BOTH = x509.ExtendedKeyUsage(
     [ObjectIdentifier("1.3.6.1.5.5.7.3.8"), ObjectIdentifier("1.3.6.1.5.5.7.3.3")]
 )
+OTHER = x509.ExtendedKeyUsage([ObjectIdentifier("1.3.6.1.5.5.7.3.3")])
 SIGNING = (usage("digital_signature"), True)
 
 
@@ -221,6 +285,66 @@ def test_signer_profile(mint: Mint, make: Callable[[Mint], Held]) -> None:
         root["timestampAuthorities"] = [ca_json("https://tsa.example.test", odd, mint.tsa_root)]
 
     code = refused(mint, stamped(mint, signer=odd), root=mint.trusted_root(listed))
+    assert code == "TIMESTAMP_INVALID"
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        profile((TIME_STAMPING, True)),
+        profile((usage("content_commitment"), True), (TIME_STAMPING, True)),
+        profile(SIGNING, (TIME_STAMPING, True), (x509.BasicConstraints(False, None), True)),
+        lambda mint: stamper("this second", mint.tsa_root, number=304, begins=NOW, ends=NOW),
+    ],
+    ids=["no usage", "non-repudiation", "said to be none", "this second"],
+)
+def test_more_than_the_profile(mint: Mint, make: Callable[[Mint], Held]) -> None:
+    """What the profile leaves open is allowed, and both ends of the signer's window are inside."""
+    signer = make(mint)
+
+    def listed(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", signer, mint.tsa_root)]
+
+    assert mint.verify(stamped(mint, signer=signer), root=mint.trusted_root(listed)).times
+
+
+def test_authority_signs_no_timestamps(mint: Mint) -> None:
+    """An authority that comes in the token cannot sign it, although the anchor issued it."""
+    odd = build(
+        new_key("p256", 332),
+        "odd",
+        mint.tsa_root,
+        SIGNING,
+        (TIME_STAMPING, True),
+        (x509.BasicConstraints(True, None), True),
+    )
+
+    def without(root: dict[str, Any]) -> None:
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", mint.tsa_root)]
+
+    members = stamped(mint, signer=odd, certificates=[odd.der])
+    assert refused(mint, members, root=mint.trusted_root(without)) == "TIMESTAMP_INVALID"
+
+
+@pytest.mark.parametrize(
+    "extensions",
+    [
+        ((usage("crl_sign"), True), (x509.BasicConstraints(True, None), True)),
+        ((x509.BasicConstraints(True, None), True), (OTHER, False)),
+        ((usage("key_cert_sign"), True),),
+    ],
+    ids=["usage", "purpose", "no authority"],
+)
+def test_odd_issuer(mint: Mint, extensions: tuple[tuple[x509.ExtensionType, bool], ...]) -> None:
+    """What issued the signer must itself be an authority for timestamps."""
+    middle = build(new_key("p256", 333), "odd middle", mint.tsa_root, *extensions)
+    signer = stamper("tsa below odd", middle, number=334)
+
+    def listed(root: dict[str, Any]) -> None:
+        chain = (signer, middle, mint.tsa_root)
+        root["timestampAuthorities"] = [ca_json("https://tsa.example.test", *chain)]
+
+    code = refused(mint, stamped(mint, signer=signer), root=mint.trusted_root(listed))
     assert code == "TIMESTAMP_INVALID"
 
 

@@ -64,11 +64,17 @@ def test_time_after_the_calendar(mint: Mint) -> None:
     """A promise of a time that no calendar has is refused, not a crash."""
 
     def far(tbs: bytes, issuer: bytes) -> Sequence[bytes]:
-        del issuer
-        good = sct(tbs, spki(mint.ca.key), mint.ct_key)
-        return [good[:33] + b"\xff" * 8 + good[41:]]
+        return [sct(tbs, issuer, mint.ct_key, moment=2**64 - 1)]
 
-    assert refused(mint, mint.bundle(leaf=mint.leaf(scts=far))) == "SCT_INVALID"
+    def last(tbs: bytes, issuer: bytes) -> Sequence[bytes]:
+        return [sct(tbs, issuer, mint.ct_key, moment=253_402_300_799_999)]
+
+    def open_end(root: dict[str, Any]) -> None:
+        root["ctlogs"][0]["publicKey"]["validFor"] = window(START, None)
+
+    root = mint.trusted_root(open_end)
+    assert refused(mint, mint.bundle(leaf=mint.leaf(scts=far)), root=root) == "SCT_INVALID"
+    assert mint.verify(mint.bundle(leaf=mint.leaf(scts=last)), root=root).identity == NAME
 
 
 @pytest.mark.parametrize(
