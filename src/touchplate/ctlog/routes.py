@@ -24,7 +24,6 @@ from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.merkle.tile import parse_tile_index, parse_tile_level
 from touchplate.transport.asgi import Handler, Request, Response, Route, wait
 
-MAX_CHAIN_BODY: Final = 512_000
 MAX_LEVEL: Final = 5
 MAX_NUMBER_DIGITS: Final = 18
 _IMMUTABLE: Final = (("cache-control", "public, max-age=31536000, immutable"),)
@@ -40,8 +39,13 @@ Answer = Callable[[CertificateLog, Request], Awaitable[Response]]
 def routes(log: CertificateLog, prefix: str = "/ct") -> tuple[Route, ...]:
     """Answer for the log, below `prefix`."""
     return (
-        Route("POST", f"{prefix}/v1/add-chain", _handler(log, _add_chain), MAX_CHAIN_BODY),
-        Route("POST", f"{prefix}/v1/add-pre-chain", _handler(log, _add_pre_chain), MAX_CHAIN_BODY),
+        Route("POST", f"{prefix}/v1/add-chain", _handler(log, _add_chain), ct.MAX_ADD_CHAIN_BYTES),
+        Route(
+            "POST",
+            f"{prefix}/v1/add-pre-chain",
+            _handler(log, _add_pre_chain),
+            ct.MAX_ADD_CHAIN_BYTES,
+        ),
         Route("GET", f"{prefix}/v1/get-roots", _handler(log, _get_roots)),
         Route("GET", f"{prefix}/v1/get-sth", _handler(log, _get_sth)),
         Route("GET", f"{prefix}/v1/get-sth-consistency", _handler(log, _get_consistency)),

@@ -13,12 +13,14 @@ from typing import Final
 
 from touchplate.errors import MalformedError
 from touchplate.formats.base64text import parse_base64
+from touchplate.formats.jsontext import parse_json
 
 X509_ENTRY: Final = 0
 PRECERT_ENTRY: Final = 1
 LEAF_INDEX_EXTENSION: Final = 0
 MAX_CERTIFICATE: Final = 0xFFFFFF  # u24 length
 MAX_CHAIN: Final = 10
+MAX_ADD_CHAIN_BYTES: Final = 512_000
 MAX_LEAF_INDEX: Final = (1 << 40) - 1
 
 
@@ -293,11 +295,10 @@ def encode_add_chain(chain: tuple[bytes, ...]) -> bytes:
 
 def parse_add_chain(body: bytes) -> tuple[bytes, ...]:
     """Read the request of add-chain; at most 10 certificates (REQUEST_MALFORMED)."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise MalformedError("REQUEST_MALFORMED", "the body is not JSON") from error
-    chain = value.get("chain") if isinstance(value, dict) else None
+    members = parse_json(
+        body, what="the body", max_bytes=MAX_ADD_CHAIN_BYTES, error="REQUEST_MALFORMED"
+    )
+    chain = members.get("chain")
     if chain is None:
         chain = []
     if not isinstance(chain, list) or not all(isinstance(item, str) for item in chain):
