@@ -111,6 +111,17 @@ def test_tree_heads_and_proofs(place: Place) -> None:
         check_consistency(old, new, proof, root_hash(hashes[:old]), root_hash(hashes[:new]))
 
 
+def test_hash_that_was_not_quoted(place: Place) -> None:
+    """A plus sign in a hash may come as it is, which in a query means a space."""
+    hashes = [leaf_hash(leaf) for leaf in fill(place, 40)]
+    texts = [base64.b64encode(leaf).decode() for leaf in hashes]
+    index = next(index for index, text in enumerate(texts) if "+" in text)
+
+    answer = get(place, "get-proof-by-hash", f"hash={texts[index]}&tree_size=40")
+
+    assert answer["leaf_index"] == index
+
+
 def test_static_files(place: Place) -> None:
     """Checkpoint, tiles, data tiles and issuers of static-ct agree with one another."""
     leaves = fill(place, 260)

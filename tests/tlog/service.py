@@ -24,10 +24,16 @@ START_MS = 1_767_225_600_000
 class Service:
     """One log behind HTTP. The clock moves by a second with each look."""
 
-    def __init__(self, settings: TlogSettings | None = None, *, max_waiting: int = 4096) -> None:
+    def __init__(
+        self,
+        settings: TlogSettings | None = None,
+        *,
+        max_waiting: int = 4096,
+        tree_id: int | None = None,
+    ) -> None:
         clock = count(START_MS, 1000)
         self.signer = generate("ecdsa-p256")
-        self.key = log_key(ORIGIN, self.signer)
+        self.key = log_key(ORIGIN, self.signer, tree_id)
         tile_settings = tile_log_settings(self.key, lambda: next(clock))
         self.tiles = TileLog(
             replace(tile_settings, max_waiting=max_waiting), MemoryLog(), MemoryObjects()

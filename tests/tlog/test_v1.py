@@ -70,6 +70,18 @@ def fault(response: Response) -> tuple[int, int, str]:
     return response.status, answer["code"], answer["message"]
 
 
+def test_small_tree_id(worked: Worked) -> None:
+    """In names of entries the tree id has sixteen digits, however small it is."""
+    service = Service(tree_id=7)
+    try:
+        name = create(service, json.loads(worked("hashedrekord_v001/request.json")))
+        assert name.startswith(f"{7:016x}")
+        assert name in service.get(f"{ENTRIES}/{name}")
+        assert service.get("/api/v1/log")["treeID"] == "7"
+    finally:
+        service.close()
+
+
 @pytest.mark.parametrize("folder", KINDS)
 def test_create(service: Service, worked: Worked, folder: str) -> None:
     """Each kind is taken: 201, one entry, ETag without quotes, Location as a path."""
