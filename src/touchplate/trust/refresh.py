@@ -16,6 +16,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Final
 
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_public_key,
+)
 from tuf.api.exceptions import DownloadError, DownloadHTTPError, RepositoryError
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
@@ -93,11 +99,20 @@ def _check_distinct_keys(updater: Updater) -> None:
     """Refuse a root in which one key counts twice towards a threshold (GHSA-3633-5h82-39pq)."""
     root = updater._trusted_set.root  # noqa: SLF001
     for name, role in root.roles.items():
-        public = [root.keys[keyid].keyval.get("public") for keyid in role.keyids]
+        public = [_key_bytes(str(root.keys[id_].keyval.get("public"))) for id_ in role.keyids]
         if len(set(public)) != len(public):
             raise VerificationError(
                 "TRUST_REFUSED", f"the root lists a key of its role {name} under two names"
             )
+
+
+def _key_bytes(public: str) -> bytes:
+    """Give the key itself: PEM can be spelled in many ways, hex in two."""
+    try:
+        key = load_pem_public_key(public.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        return public.strip().lower().encode()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _fetch_target(updater: Updater, folder: Path, name: str, *, required: bool) -> None:
