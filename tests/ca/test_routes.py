@@ -218,6 +218,20 @@ def test_refused(office: Office, make: Callable[[], dict[str, Any]], message: st
     assert office.place.log.tree_head().size == 0
 
 
+@pytest.mark.parametrize("version", [V1, V2])
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", "Basic eDp5", f"Basic {TOKEN}"])
+def test_cve_2026_30836_unauthenticated(office: Office, version: str, header: str | None) -> None:
+    """Who does not say who they are gets nothing, whatever the rest of the request proves."""
+    body = {k: v for k, v in v2_body().items() if k != "credentials"}
+    asked = {"certificateSigningRequest": CSR} if version == V1 else body
+
+    found = office.call("POST", version, as_json(asked), header)
+
+    assert found.status in {400, 401}
+    assert b"BEGIN CERTIFICATE" not in found.body
+    assert office.place.log.tree_head().size == 0
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -193,7 +193,7 @@ def test_failure_leaves_nothing(run: Run, served: Served, folder: Path) -> None:
     assert names_in(folder) == before
 
 
-def test_later_failure(run: Run, served: Served, folder: Path) -> None:
+def test_cosign_4785_later_failure(run: Run, served: Served, folder: Path) -> None:
     """What was signed before a failure stays, and what was not is named (cosign#4785)."""
     (folder / "good.json").write_bytes(STATEMENT)
     (folder / "bad.json").write_bytes(b"{}")

@@ -198,7 +198,7 @@ def test_malformed(der: bytes) -> None:
 
 
 @pytest.mark.parametrize("extension", [b"\x06\x7f", b"\x06\x03\x55\x1d\x0f", b"\x06\x00", b""])
-def test_extension_cut_off(extension: bytes) -> None:
+def test_cve_2026_40097_extension_cut_off(extension: bytes) -> None:
     """An extension that ends in its identifier, at the end of everything, is no crash."""
     algorithm = encode(0x30, encode(0x06, oid_octets("1.2.840.10045.4.3.2")))
     moment = encode(0x17, b"300101000000Z")

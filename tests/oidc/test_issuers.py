@@ -62,9 +62,19 @@ def test_retired_key() -> None:
         Authenticator([OwnIssuer(URL, generate()).as_issuer()]).authenticate(text, NOW)
 
 
-@pytest.mark.parametrize("url", [URL + "/", URL + ".evil.example", "https://idp.example.co"])
-def test_unknown_issuer(url: str) -> None:
-    """An issuer is matched byte for byte."""
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL + "/",
+        URL + ".evil.example",
+        "https://idp.example.co",
+        "https://evil.example/" + URL,
+        "https://evil.example/?" + URL,
+        "https://idpxexample.com",
+    ],
+)
+def test_cve_2026_22772_unknown_issuer(url: str) -> None:
+    """An issuer is matched byte for byte, and as a whole."""
     text = mint_token(OWN.signer, url, "dev@example.com", now=NOW)
     with pytest.raises(RefusedError):
         Authenticator([OWN.as_issuer()]).authenticate(text, NOW)

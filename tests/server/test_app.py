@@ -223,7 +223,7 @@ def test_client_gone() -> None:
     ],
 )
 @pytest.mark.parametrize("prefix", ["/", "/ct/", "/api/v1/log/", "/api/v2/"])
-def test_error(
+def test_rekor_2801_error(
     error: Exception, status: int, prefix: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Each branch of errors has its status; what went wrong inside is logged and not told."""

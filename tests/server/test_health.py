@@ -43,7 +43,7 @@ def test_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     }
 
 
-def test_metrics(world: World) -> None:
+def test_cve_2026_49835_metrics(world: World) -> None:
     """Requests are counted by route; what a client made up is never a label."""
     for path in ("/nothing", "/tile/0/000", "/tile/0/001", "/made-up"):
         world.transport.request("GET", world.url + path)

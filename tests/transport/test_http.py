@@ -58,7 +58,7 @@ def test_too_large(loopback: Loopback) -> None:
     assert caught.value.code == "LIMIT_EXCEEDED"
 
 
-def test_endless(loopback: Loopback) -> None:
+def test_cve_2024_29902_endless(loopback: Loopback) -> None:
     """A body without end and without length stops at the limit."""
 
     def endless(handler: BaseHTTPRequestHandler) -> None:
@@ -78,7 +78,7 @@ def test_endless(loopback: Loopback) -> None:
     assert caught.value.code == "LIMIT_EXCEEDED"
 
 
-def test_compressed(loopback: Loopback) -> None:
+def test_cve_2023_30551_compressed(loopback: Loopback) -> None:
     """A compressed answer, which nobody asked for, is not unpacked."""
     loopback.answers["/"] = loopback.reply(200, b"\x1f\x8b", Content_Encoding="gzip")
 
@@ -188,6 +188,18 @@ def test_cve_2026_49478_redirect_to_another_host(loopback: Loopback, location: s
     with pytest.raises(RefusedError) as caught:
         HttpTransport().request("GET", loopback.url + "/")
     assert caught.value.code == "SERVICE_REFUSED"
+
+
+@pytest.mark.parametrize(
+    "spelling", ["{}.example.test/", "{}@example.test/", "{}0/", "{}\\@e.test/"]
+)
+def test_sigstore_js_1718_host_within_a_host(loopback: Loopback, spelling: str) -> None:
+    """A host that begins with the right one is another host."""
+    loopback.answers["/"] = loopback.reply(302, Location=spelling.format(loopback.url))
+
+    with pytest.raises((RefusedError, MalformedError)):
+        HttpTransport().request("GET", loopback.url + "/")
+    assert loopback.asked == ["GET /"]
 
 
 def test_redirected_post(loopback: Loopback) -> None:

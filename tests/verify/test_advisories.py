@@ -2,12 +2,14 @@
 
 The classes are those of what was done wrong: the entry not bound to the thing (A), time that
 nobody vouched for (B), the wrong certificate (C), policy not applied (D), counting (E), too much
-(G), crashes (H), two readings (I), errors taken for success (N).
+(G), crashes (H), two readings (I), trust from the wrong place (K), errors taken for success (N).
+Those of other rooms stand with their rooms, under the same kind of name.
 """
 
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ from tests.verify.mint import (
     NOW,
     SHAPES,
     TIME_STAMPING,
+    V2_LOG,
     Held,
     Mint,
     authority,
@@ -42,7 +45,16 @@ from tests.verify.mint import (
 from tests.verify.test_verifier import KEY, refused
 from touchplate.errors import TouchplateError
 from touchplate.keys.public import load_public_key
-from touchplate.verify import Options, all_of, extension, identity, key, predicate_type
+from touchplate.verify import (
+    Options,
+    all_of,
+    any_of,
+    extension,
+    glob,
+    identity,
+    key,
+    predicate_type,
+)
 
 BODY = {"ENTRY_DIGEST_MISMATCH", "ENTRY_SIGNATURE_MISMATCH", "ENTRY_KEY_MISMATCH"}
 
@@ -220,6 +232,103 @@ def test_cve_2022_35929_any_attestation_will_do(mint: Mint) -> None:
 
     assert refused(mint, mint.bundle("v2-dsse"), policy=other) == "PREDICATE_MISMATCH"
     assert refused(mint, mint.bundle("v2-message"), policy=other) == "PREDICATE_MISMATCH"
+
+
+def test_cve_2022_35930_type_of_this_statement(mint: Mint) -> None:
+    """A demand on the statement and one on the signer are met by the same bundle, or not at all."""
+    wanted = predicate_type("https://slsa.dev/provenance/v1")
+    theirs = mint.leaf(name="mallory@example.com")
+    payload = statement_about(ARTIFACT, predicateType="https://slsa.dev/provenance/v1")
+    mine = all_of(identity(NAME, ISSUER), wanted)
+    either = any_of(mine, all_of(identity("mallory@example.com", ISSUER), predicate_type("x")))
+
+    for policy in (mine, either):
+        assert mint.verify(mint.bundle("v2-dsse", payload=payload), policy=policy).statement
+        by_another = mint.bundle("v2-dsse", leaf=theirs, payload=payload)
+        assert refused(mint, by_another, policy=policy) == "IDENTITY_MISMATCH"
+        assert refused(mint, mint.bundle("v2-dsse"), policy=policy) == "PREDICATE_MISMATCH"
+
+
+def test_ghsa_r2xv_vpr2_42m9_statement_by_a_key(mint: Mint) -> None:
+    """A statement that a bare key signed is held to every rule: type, subject, signature, log."""
+    good = mint.bundle("key-v2-dsse")
+    other = mint.bundle("key-v2-dsse", payload=statement_about(b"other"))
+    kind = mint.bundle("key-v2-dsse", payload_type="application/json")
+    moved = {**good, "dsseEnvelope": other["dsseEnvelope"]}
+    typed = all_of(KEY, predicate_type("https://slsa.dev/provenance/v1"))
+
+    assert mint.verify(good, policy=KEY).statement is not None
+    assert refused(mint, other, policy=KEY) == "SUBJECT_MISMATCH"
+    assert refused(mint, kind, policy=KEY) == "STATEMENT_INVALID"
+    assert refused(mint, moved, policy=KEY, artifact=b"other") == "TIMESTAMP_INVALID"
+    moved["verificationMaterial"]["timestampVerificationData"] = None
+    assert refused(mint, moved, policy=KEY, artifact=b"other") in BODY
+    assert refused(mint, good, policy=typed) == "PREDICATE_MISMATCH"
+
+
+@pytest.mark.parametrize("shape", ["v0.1", "v1-message", "v2-message"])
+def test_cve_2023_33959_digest_that_the_sender_states(mint: Mint, shape: str) -> None:
+    """What is verified is what we hash ourselves: a stated digest does not stand for it."""
+    members = mint.bundle(shape)
+    members["messageSignature"]["messageDigest"]["digest"] = b64(sha256(b"other").digest())
+    bare = mint.bundle(shape)
+    del bare["messageSignature"]["messageDigest"]
+
+    assert refused(mint, members) == "DIGEST_MISMATCH"
+    assert refused(mint, members, artifact=b"other") == "SIGNATURE_INVALID"
+    assert refused(mint, bare, artifact=b"other") == "SIGNATURE_INVALID"
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "https://github.com/example/*/release.yml",
+        "https://github.com/exam*/other/*",
+        "github.com/example/*",
+        "https://github.com/example",
+        "https://github.com/*ample/project",
+    ],
+)
+def test_cve_2021_41087_pattern_for_the_whole_name(mint: Mint, pattern: str) -> None:
+    """A pattern that fits a part of the name, or ends before it, does not fit."""
+    members = mint.bundle(leaf=mint.leaf(name="https://github.com/example/project/build.yml"))
+
+    assert refused(mint, members, policy=glob(pattern, ISSUER)) == "IDENTITY_MISMATCH"
+
+
+@pytest.mark.parametrize("pattern", ["[!x]ev@example.com", "[a-z]ev@*", "?ev@example.com", "!*x*"])
+def test_ghsa_pmwq_pjrm_6p5r_negation_in_a_pattern(mint: Mint, pattern: str) -> None:
+    """Only the star is special: what other languages read as a class or a negation is literal."""
+    assert refused(mint, mint.bundle(), policy=glob(pattern, ISSUER)) == "IDENTITY_MISMATCH"
+
+
+def test_cve_2023_47122_key_that_the_log_gives(mint: Mint) -> None:
+    """A log's key comes from the trusted root: one that came with the entry signs for nobody."""
+    forger = mint.with_(v2_key=new_key("p256", 1107))
+    leaf = mint.leaf()
+    own_id = forger.bundle(leaf=leaf)
+    borrowed = forger.bundle(leaf=leaf)
+    only_entry(borrowed)["logId"] = only_entry(mint.bundle())["logId"]
+
+    assert refused(mint, own_id) == "LOG_UNKNOWN"
+    assert refused(mint, borrowed) == "CHECKPOINT_KEYHINT"
+    text = only_entry(borrowed)["inclusionProof"]["checkpoint"]["envelope"].partition("\n\n")[0]
+    hint = note_id(V2_LOG, mint.v2_key)[:4]
+    line = note_line(V2_LOG, hint, sign(forger.v2_key, f"{text}\n".encode()))
+    only_entry(borrowed)["inclusionProof"]["checkpoint"]["envelope"] = f"{text}\n\n{line}"
+    assert refused(mint, borrowed) == "CHECKPOINT_SIGNATURE"
+
+
+def test_cve_2023_25656_many_signatures(mint: Mint) -> None:
+    """Thousands of signatures are not worked through."""
+    envelope, note = mint.bundle("v2-dsse"), mint.bundle()
+    envelope["dsseEnvelope"]["signatures"] *= 10_000
+    checkpoint = only_entry(note)["inclusionProof"]["checkpoint"]
+    text, _, line = checkpoint["envelope"].partition("\n\n")
+    checkpoint["envelope"] = f"{text}\n\n" + line * 101
+
+    assert refused(mint, envelope) == "DSSE_SIGNATURE_COUNT"
+    assert refused(mint, note) == "CHECKPOINT_MALFORMED"
 
 
 def test_cve_2026_39395_malformed_statement(mint: Mint) -> None:

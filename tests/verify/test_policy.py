@@ -81,6 +81,8 @@ def test_identity(signed: Signed, name: str, issuer: str, code: str | None) -> N
         ("https://github.com/[e]xample/*", False),
         ("https://github.com/.*", False),
         ("*release.yml*project*", False),
+        ("*h*", True),
+        (f"{WORKFLOW[:30]}*{WORKFLOW[29:]}", False),
     ],
 )
 def test_glob(signed: Signed, pattern: str, matches: bool) -> None:

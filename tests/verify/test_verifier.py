@@ -2,7 +2,9 @@
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha512
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from tests.verify.mint import (
     SHAPES,
     Mint,
     b64,
+    jcs,
     new_key,
     note_id,
     only_entry,
@@ -352,6 +355,51 @@ def test_body_names_another_kind(mint: Mint) -> None:
     members = mint.bundle("v1-message", body=lambda body: body.replace(b'"0.0.1"', b'"0.0.3"', 1))
 
     assert refused(mint, members) == "ENTRY_KIND_MISMATCH"
+
+
+def test_body_with_more(mint: Mint) -> None:
+    """A body has the three members of an entry and no other."""
+
+    def more(body: bytes) -> bytes:
+        return body[:-1] + b',"more":1}'
+
+    for shape in ("v1-message", "v1-dsse", "v1-intoto", "v2-message"):
+        assert refused(mint, mint.bundle(shape, body=more)) == "ENTRY_MALFORMED"
+
+
+def test_hash_that_the_key_has_not(mint: Mint) -> None:
+    """A digest under a hash that the signature cannot be over is not compared, but refused."""
+
+    def hashed(name: str, digest: bytes) -> Callable[[bytes], bytes]:
+        def change(body: bytes) -> bytes:
+            members = json.loads(body)
+            members["spec"]["data"]["hash"] = {"algorithm": name, "value": digest.hex()}
+            return jcs(members)
+
+        return change
+
+    for name, digest in (
+        ("sha512", sha512(ARTIFACT).digest()),
+        ("sha512", sha512(b"other").digest()),
+        ("sha1", bytes(20)),
+        ("", b""),
+    ):
+        members = mint.bundle("v1-message", body=hashed(name, digest))
+        assert refused(mint, members) == "ENTRY_DIGEST_MISMATCH"
+
+
+def test_key_called_a_certificate(mint: Mint) -> None:
+    """In a body, what is called a certificate is not the public key of the same bytes."""
+
+    def renamed(body: bytes) -> bytes:
+        members = json.loads(body)
+        held = members["spec"]["signature"]["publicKey"]
+        text = base64.b64decode(held["content"]).replace(b"PUBLIC KEY", b"CERTIFICATE")
+        held["content"] = b64(text)
+        return jcs(members)
+
+    members = mint.bundle("key-v1", body=renamed)
+    assert refused(mint, members, policy=KEY) == "ENTRY_KEY_MISMATCH"
 
 
 @pytest.mark.parametrize(
