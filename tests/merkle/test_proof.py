@@ -7,6 +7,7 @@ from touchplate.merkle.proof import check_consistency, check_inclusion, check_in
 from touchplate.merkle.tree import (
     LeafHash,
     leaf_hash,
+    node_hash,
     prove_consistency,
     prove_inclusion,
     root_hash,
@@ -118,6 +119,10 @@ def test_wrong_hash_length() -> None:
 
     with pytest.raises(VerificationError, match="length"):
         check_inclusion(0, 2, LeafHash(left + right[:1]), (right[1:],), root)
+    with pytest.raises(VerificationError, match="length"):
+        check_inclusions(0, 2, (LeafHash(left + right[:1]),), ((right[1:],),), root)
+    with pytest.raises(VerificationError, match="length"):
+        check_inclusions(0, 2, (left, right[1:]), ((right,), (left + right[:1],)), root)
 
 
 def test_neighbours_beyond_the_tree() -> None:
@@ -134,6 +139,9 @@ def test_shrinking_tree() -> None:
     with pytest.raises(VerificationError) as refused:
         check_consistency(2, 1, (), root_hash(LEAVES[:2]), root_hash(LEAVES[:1]))
     assert refused.value.code == "CONSISTENCY_PROOF_INVALID"
+    root = root_hash(LEAVES[:3])
+    with pytest.raises(VerificationError, match="does not contain"):  # the hashes would agree
+        check_consistency(3, 1, (root,), root, root)
 
 
 def test_consistency_from_nothing() -> None:
@@ -141,6 +149,20 @@ def test_consistency_from_nothing() -> None:
     check_consistency(0, 5, (), bytes(32), root_hash(LEAVES[:5]))
     with pytest.raises(VerificationError):
         check_consistency(0, 5, (bytes(32),), bytes(32), root_hash(LEAVES[:5]))
+
+
+def test_odd_consistency() -> None:
+    """A proof too long, or with a short hash, is refused although it leads to both roots."""
+    above, left, here, right = LEAVES[:4]
+    short = right[1:]
+    long = (here, right, left, above)
+    old, new = node_hash(left, here), node_hash(left, node_hash(here, right))
+
+    check_consistency(3, 4, long[:3], old, new)
+    with pytest.raises(VerificationError, match="too long"):
+        check_consistency(3, 4, long, node_hash(above, old), node_hash(above, new))
+    with pytest.raises(VerificationError, match="length"):
+        check_consistency(3, 4, (here, short, left), old, node_hash(left, node_hash(here, short)))
 
 
 def flip_one_bit(hashes: tuple[bytes, ...], data: st.DataObject) -> tuple[bytes, ...]:
