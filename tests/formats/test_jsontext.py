@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from touchplate.errors import MalformedError
 from touchplate.formats.jsontext import (
     MAX_DEPTH,
+    MAX_VALUES,
     Fields,
     parse_int64,
     parse_json,
@@ -90,6 +91,19 @@ def test_size() -> None:
     with pytest.raises(MalformedError) as error:
         parse_json(b'{"a":1}', what="the document", max_bytes=6)
     assert error.value.code == "LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '{"a":1}', '"a"', "1", "null"])
+def test_many_values(value: str) -> None:
+    """Many small values cost far more memory than text: they are counted before they are made."""
+    for count, fits in ((10, True), (MAX_VALUES // 2, False), (1_000_000, False)):
+        text = '{"a":[' + ",".join([value] * 2 * count) + "]}"
+        if fits:
+            assert len(parse_json(text, what="test", max_bytes=len(text))["a"]) == 2 * count
+        else:
+            with pytest.raises(MalformedError) as error:
+                parse_json(text, what="test", max_bytes=len(text))
+            assert error.value.code == "LIMIT_EXCEEDED"
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH, MAX_DEPTH + 1, 5000, 50_000])

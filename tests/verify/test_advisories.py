@@ -422,6 +422,19 @@ def test_cve_2024_45395_many_entries(mint: Mint) -> None:
     assert refused(mint, mint.bundle("v2-dsse", payload=payload)) == "STATEMENT_INVALID"
 
 
+def test_cve_2024_29903_small_values(mint: Mint) -> None:
+    """Megabytes of brackets are refused before they become as many objects."""
+    members = mint.bundle()
+    members["unknown"] = [[]] * 1_000_000
+    predicate = {"found": [1] * 500_000}
+    payload = statement_about(ARTIFACT, predicate=predicate)
+
+    assert refused(mint, members) == "LIMIT_EXCEEDED"
+    assert mint.verify(mint.bundle("v2-dsse", payload=payload)).statement is not None
+    payload = statement_about(ARTIFACT, predicate={"found": [1] * 2_100_000})
+    assert refused(mint, mint.bundle("v2-dsse", payload=payload)) == "LIMIT_EXCEEDED"
+
+
 def test_sigstore_js_1657_length_in_bytes(mint: Mint) -> None:
     """The lengths in what an envelope's signature is over count bytes, not characters."""
     kind = "application/vnd.in-toto+json; n=\u00e9"

@@ -15,6 +15,8 @@ from touchplate.formats.base64text import parse_any_base64
 from touchplate.formats.timetext import parse_timestamp
 
 MAX_DEPTH: Final = 64
+MAX_VALUES: Final = 100_000
+"""An empty array is two octets of text, and forty times that in memory."""
 MAX_INT64: Final = 2**63 - 1
 MIN_INT64: Final = -(2**63)
 _MAX_INT64_DIGITS: Final = 19
@@ -43,13 +45,21 @@ _DECODER: Final = JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_
 
 
 def parse_json(
-    data: bytes | str, *, what: str, max_bytes: int, error: str = "JSON_MALFORMED"
+    data: bytes | str,
+    *,
+    what: str,
+    max_bytes: int,
+    error: str = "JSON_MALFORMED",
+    max_values: int = MAX_VALUES,
 ) -> JsonObject:
     """Parse one JSON object. `what` names it in errors, `error` is the code for malformed text.
 
-    At most `max_bytes` (characters, if given text) and 64 levels: else LIMIT_EXCEEDED.
+    At most `max_bytes` (characters, if given text), 64 levels and `max_values` (brackets and
+    commas, wherever they stand): else LIMIT_EXCEEDED.
     """
-    value = parse_json_value(data, what=what, max_bytes=max_bytes, error=error)
+    value = parse_json_value(
+        data, what=what, max_bytes=max_bytes, error=error, max_values=max_values
+    )
     if value.__class__ is not dict:
         raise MalformedError(error, f"{what} is not a JSON object", found=_kind(value))
     members: JsonObject = value
@@ -57,7 +67,12 @@ def parse_json(
 
 
 def parse_json_value(
-    data: bytes | str, *, what: str, max_bytes: int, error: str = "JSON_MALFORMED"
+    data: bytes | str,
+    *,
+    what: str,
+    max_bytes: int,
+    error: str = "JSON_MALFORMED",
+    max_values: int = MAX_VALUES,
 ) -> Any:  # noqa: ANN401 - any JSON value
     """Parse any JSON value, with the limits of `parse_json`."""
     if len(data) > max_bytes:
@@ -69,13 +84,18 @@ def parse_json_value(
         )
     try:
         text = data if isinstance(data, str) else data.decode()
+        brackets = text.count("{") + text.count("[")
+        if brackets + text.count(",") > max_values:
+            raise MalformedError(
+                "LIMIT_EXCEEDED", f"{what} holds too much", expected=f"at most {max_values} values"
+            )
         value = _DECODER.decode(text)
     except RecursionError:
         raise _too_deep(what) from None
     except ValueError as problem:  # JSONDecodeError and UnicodeDecodeError are among them
         raise MalformedError(error, f"{what} is not JSON: {problem}") from problem
     # Both need a walk over all values, so first rule out most documents cheaply.
-    if text.count("{") + text.count("[") > MAX_DEPTH:
+    if brackets > MAX_DEPTH:
         _check_depth(value, what)
     if isinstance(data, str) or "\\ud" in text or "\\uD" in text:
         _check_surrogates(value, what, error)

@@ -16,3 +16,4 @@ MAX_ENTRY_BODY_BYTES: Final = 1024 * 1024
 MAX_SIGNATURE_BYTES: Final = 16 * 1024  # the largest we know, ML-DSA-87, has 4,627
 MAX_SUBJECTS: Final = 1024
 MAX_DIGESTS: Final = 32
+MAX_STATEMENT_VALUES: Final = 2_000_000  # a bill of materials of 100 MiB has about as many

@@ -10,7 +10,12 @@ from typing import Any, Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.jsontext import Fields, parse_json
-from touchplate.formats.limits import MAX_BUNDLE_BYTES, MAX_DIGESTS, MAX_SUBJECTS
+from touchplate.formats.limits import (
+    MAX_BUNDLE_BYTES,
+    MAX_DIGESTS,
+    MAX_STATEMENT_VALUES,
+    MAX_SUBJECTS,
+)
 
 STATEMENT_V1: Final = "https://in-toto.io/Statement/v1"
 STATEMENT_V0_1: Final = "https://in-toto.io/Statement/v0.1"
@@ -36,7 +41,13 @@ class Statement(NamedTuple):
 
 def parse_statement(payload: bytes) -> Statement:
     """The statement in these bytes. Raises MalformedError STATEMENT_INVALID or LIMIT_EXCEEDED."""
-    members = parse_json(payload, what="statement", max_bytes=MAX_BUNDLE_BYTES, error=_ERROR)
+    members = parse_json(
+        payload,
+        what="statement",
+        max_bytes=MAX_BUNDLE_BYTES,
+        error=_ERROR,
+        max_values=MAX_STATEMENT_VALUES,
+    )
     root = Fields(members, error=_ERROR)
     kind = root.string("_type")
     if kind not in {STATEMENT_V1, STATEMENT_V0_1}:
