@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.note import (
+    MAX_NOTE_BYTES,
     MAX_SIGNATURES,
     Note,
     NoteSignature,
@@ -214,6 +215,23 @@ def test_last_empty_line_separates() -> None:
 def test_malformed(envelope: str) -> None:
     """Each rule of the form has a note that breaks it alone."""
     malformed(envelope)
+
+
+def test_nothing_but_lines() -> None:
+    """Signature lines without a text, or with another ending, are no note."""
+    line = EXAMPLE.partition("\n\n")[2]
+    malformed(line)
+    malformed(f"\n{line}")
+    malformed(EXAMPLE[:-1] + "A")
+
+
+def test_size() -> None:
+    """A note has at most a million characters, or as many as the caller says."""
+    assert parse_note(EXAMPLE, max_bytes=len(EXAMPLE)).signatures
+    for envelope, limit in ((EXAMPLE, len(EXAMPLE) - 1), ("x" * MAX_NOTE_BYTES + EXAMPLE, None)):
+        with pytest.raises(MalformedError) as error:
+            parse_note(envelope) if limit is None else parse_note(envelope, max_bytes=limit)
+        assert error.value.code == "LIMIT_EXCEEDED"
 
 
 def test_many_signatures() -> None:

@@ -125,6 +125,18 @@ def test_wrong_hash_length() -> None:
         check_inclusions(0, 2, (left, right[1:]), ((right,), (left + right[:1],)), root)
 
 
+def test_no_such_leaf() -> None:
+    """An index outside of the tree is refused although the hashes lead to the root."""
+    leaf, other = LEAVES[:2]
+    for index, size, root in (
+        (1, 1, node_hash(other, leaf)),
+        (0, 0, node_hash(leaf, other)),
+        (-1, 1, node_hash(other, leaf)),
+    ):
+        with pytest.raises(VerificationError, match="no leaf"):
+            check_inclusion(index, size, leaf, (other,), root)
+
+
 def test_neighbours_beyond_the_tree() -> None:
     """A run of leaves does not go on beyond the end of the tree."""
     leaves, root = LEAVES[:2], root_hash(LEAVES[:2])
@@ -159,6 +171,8 @@ def test_odd_consistency() -> None:
     old, new = node_hash(left, here), node_hash(left, node_hash(here, right))
 
     check_consistency(3, 4, long[:3], old, new)
+    with pytest.raises(VerificationError, match="too short"):
+        check_consistency(3, 8, long[:3], old, new)
     with pytest.raises(VerificationError, match="too long"):
         check_consistency(3, 4, long, node_hash(above, old), node_hash(above, new))
     with pytest.raises(VerificationError, match="length"):
