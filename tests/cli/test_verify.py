@@ -195,6 +195,28 @@ def test_malformed_root(run: Run, signed: Path, served: Served, data: bytes) -> 
     assert "root.json: " in result.err
 
 
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [("certificate", {}), ("certificate", None), ("x509CertificateChain", {"certificates": []})],
+)
+def test_cve_2026_44310_no_certificate(
+    run: Run, signed: Path, served: Served, member: str, value: object
+) -> None:
+    """A bundle without a certificate is malformed: status 2, nothing called proven, no trace."""
+    path = signed.parent / "a.txt.sigstore.json"
+    members = json.loads(path.read_bytes())
+    del members["verificationMaterial"]["certificate"]
+    members["verificationMaterial"][member] = value
+    path.write_text(json.dumps(members))
+
+    result = run("verify", signed, *ROOT, *served.who)
+
+    assert result.status == 2
+    assert result.out == ""
+    assert "Traceback" not in result.err
+    assert "BUNDLE_" in result.err
+
+
 @pytest.mark.parametrize("data", [b"", b"not PEM", b"\xff", b"-----BEGIN PUBLIC KEY-----\nAAAA\n"])
 def test_malformed_key(run: Run, signed: Path, data: bytes) -> None:
     """A key that is none is a wrong argument, and named: nothing was held against it."""
