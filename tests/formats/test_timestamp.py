@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rfc3161_client import decode_timestamp_response
 
-from tests.verify.mint import NOW, Mint, stamp
+from tests.verify.mint import HASH_IDS, NOW, Mint, oid, sequence, stamp
 from touchplate.errors import MalformedError
+from touchplate.formats.element import encode
 from touchplate.formats.timestamp import parse_timestamp_response
 
 MINT = Mint.new(7000)
@@ -126,6 +127,82 @@ def test_status() -> None:
 def test_malformed(der: bytes) -> None:
     """What is not one signer's SignedData over a TSTInfo is refused."""
     assert refused(der).startswith("timestamp: ")
+
+
+def changed(name: str, place: int, *elements: bytes) -> bytes:
+    """Give a response with one element of a structure replaced, dropped or, at its end, added."""
+
+    def change(found: str, parts: list[bytes]) -> list[bytes]:
+        return [*parts[:place], *elements, *parts[place + 1 :]] if found == name else parts
+
+    return stamp(b"x", MINT.tsa, change=change)
+
+
+UNKNOWN_HASH = sequence(oid("1.2.3.4"))
+CONTENT_TYPE = sequence(oid("1.2.840.113549.1.9.3"), encode(0x31, oid("1.2.840.113549.1.9.16.1.4")))
+
+
+@pytest.mark.parametrize(
+    ("der", "reason"),
+    [
+        (changed("content", 0, b"\x02\x01\x02"), "TSTInfo of a version"),
+        (changed("content", 2, sequence(UNKNOWN_HASH, encode(0x04, bytes(32)))), "hash algorithm"),
+        (changed("attributes", 3, CONTENT_TYPE), "twice"),
+        (
+            changed(
+                "attributes",
+                3,
+                *(sequence(oid(f"1.2.3.{i}"), encode(0x31, b"\x05\x00")) for i in range(30)),
+            ),
+            "too many",
+        ),
+        (changed("attributes", 0), "lack"),
+        (changed("signer", 0, b"\x02\x01\x03"), "SignerInfo of version"),
+        (changed("signer", 1, encode(0x80, bytes(20))), "SignerInfo of version"),
+        (changed("signer", 2, UNKNOWN_HASH), "hash algorithm"),
+        (changed("signer", 6, encode(0xA2, b"")), "tag"),
+        (changed("data", 0, b"\x02\x01\x01"), "version other than 3"),
+        (changed("data", 1, encode(0x31, sequence(oid(HASH_IDS["sha512"])))), "not among"),
+        (changed("data", 4, encode(0x30, b"")), "list of signers"),
+        (changed("data", 5, b"\x05\x00"), "list of signers"),
+        (stamp(b"x", MINT.tsa, certificates=[encode(0x30, bytes(65_536))]), "more than"),
+    ],
+)
+def test_spoiled_structure(der: bytes, reason: str) -> None:
+    """Each rule of the structure is broken alone, and signed as it stands."""
+    assert reason in refused(der)
+
+
+def test_more_in_the_structure() -> None:
+    """Certificates up to the limit, revocation lists and unsigned attributes are passed over."""
+    many = stamp(b"x", MINT.tsa, certificates=[b"\x30\x00"] * 16)
+    lists = changed("data", 3, encode(0xA1, b""))
+    unsigned = changed("signer", 6, encode(0xA1, b""))
+
+    for der in (many, lists, unsigned):
+        assert parse_timestamp_response(der).token is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"20300601120000",
+        b"20300601120000.5",
+        b"20300601120000.5z",
+        b"2030060112000.5Z",
+        b"203006011200001.5Z",
+        b"2030060112000x.5Z",
+        b"20300601240000.5Z",
+        b"20300601126000.5Z",
+        b"20301301120000.5Z",
+        b"20300601120000,5Z",
+        b"20300601120000.5+0000",
+        b"20300601120000.\xb2Z",
+    ],
+)
+def test_odd_times(text: bytes) -> None:
+    """A time has one form, and is one that exists."""
+    assert "time" in refused(changed("content", 4, encode(0x18, text)))
 
 
 @settings(max_examples=300)

@@ -235,16 +235,22 @@ def stamp(
     algorithm: bytes = ECDSA_SHA256,
     digest_name: str = "sha256",
     key_id: bytes | None = None,
+    change: Callable[[str, list[bytes]], Sequence[bytes]] | None = None,
 ) -> bytes:
-    """Make a TimeStampResp over `signed`; each keyword spoils or varies one part."""
+    """Make a TimeStampResp over `signed`; each keyword spoils or varies one part.
+
+    `change` is given the elements of each structure, and its name, before they are put together.
+    """
+    edit = change or (lambda _, parts: parts)
     digest = hashlib.new(hash_name, signed).digest() if imprint is None else imprint
-    info = sequence(
+    content = [
         b"\x02\x01\x01",
         oid("1.3.6.1.4.1.57264.2"),
         sequence(sequence(oid(HASH_IDS[hash_name]), b"\x05\x00"), encode(0x04, digest)),
         b"\x02\x01\x2a",
         encode(0x18, at.strftime("%Y%m%d%H%M%S").encode() + fraction.encode() + b"Z"),
-    )
+    ]
+    info = sequence(*edit("content", content))
     holder = (named or signer).der
     certificate_id = encode(0x04, hashlib.new(certificate_hash, holder).digest())
     if certificate_hash not in {"sha1", "sha256"}:
@@ -263,24 +269,28 @@ def stamp(
     ]
     if drop_attribute is not None:
         del values[drop_attribute]
-    attributes = b"".join(sorted(sequence(name, encode(0x31, value)) for name, value in values))
+    listed = sorted(sequence(name, encode(0x31, value)) for name, value in values)
+    attributes = b"".join(edit("attributes", listed))
     signature = sign(key or signer.key, encode(0x31, attributes))
     who = (issuer_and_serial or signer).certificate
-    by_name = b"\x02\x01\x01" + sequence(who.issuer_der, encode(0x02, who.serial_bytes))
-    info_of_signer = sequence(
-        by_name if key_id is None else b"\x02\x01\x03" + encode(0x80, key_id),
+    by_name = sequence(who.issuer_der, encode(0x02, who.serial_bytes))
+    parts = [
+        b"\x02\x01\x01" if key_id is None else b"\x02\x01\x03",
+        by_name if key_id is None else encode(0x80, key_id),
         sequence(oid(HASH_IDS[digest_name])),
         encode(0xA0, attributes),
         algorithm,
         encode(0x04, signature),
-    )
-    data = sequence(
+    ]
+    info_of_signer = sequence(*edit("signer", parts))
+    parts = [
         b"\x02\x01\x03",
         encode(0x31, sequence(oid(HASH_IDS[digest_name]))),
         sequence(oid(TST_INFO), encode(0xA0, encode(0x04, info))),
         encode(0xA0, b"".join(certificates)) if certificates else b"",
         encode(0x31, info_of_signer * signers),
-    )
+    ]
+    data = sequence(*edit("data", parts))
     token = sequence(oid("1.2.840.113549.1.7.2"), encode(0xA0, data))
     return sequence(sequence(bytes((2, 1, status))), token if status < 2 else b"")
 
