@@ -224,6 +224,23 @@ def test_limits() -> None:
     assert refused(chain) == "BUNDLE_LIMIT"
 
 
+def test_at_the_limits() -> None:
+    """As much of each thing as is allowed."""
+    members = good()
+    material = members["verificationMaterial"]
+    entry = only_entry(members)
+    entry["inclusionProof"]["hashes"] = [b64(bytes(32))] * 64
+    entry["inclusionProof"]["checkpoint"]["envelope"] = "x" * 65_536
+    members["messageSignature"]["signature"] = b64(bytes(16_384))
+    material["tlogEntries"] = [{**entry, "logIndex": str(index)} for index in range(32)]
+    material["timestampVerificationData"] = {
+        "rfc3161Timestamps": [{"signedTimestamp": b64(bytes(index + 1))} for index in range(32)]
+    }
+
+    bundle = parse_bundle(json.dumps(members).encode())
+    assert (len(bundle.entries), len(bundle.timestamps)) == (32, 32)
+
+
 def test_depth() -> None:
     """A document that is nested too deeply is refused before it is read."""
     members = json.dumps(good())[:-1] + ', "x": ' + "[" * 100_000 + "]" * 100_000 + "}"

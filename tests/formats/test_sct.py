@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from touchplate.errors import MalformedError
 from touchplate.formats.certificate import SCT_LIST, parse_certificate
+from touchplate.formats.element import encode
 from touchplate.formats.sct import (
     SignedCertificateTimestamp,
     encode_sct,
@@ -100,6 +101,19 @@ def test_malformed(value: bytes) -> None:
     with pytest.raises(MalformedError) as caught:
         parse_sct_list(value)
     assert caught.value.code == "SCT_MALFORMED"
+
+
+@pytest.mark.parametrize(("listed", "item"), [(1, 0), (-1, 0), (0, 1), (0, 300)])
+def test_lengths_that_are_not(listed: int, item: int) -> None:
+    """The length of the list, and of an item, are those of the bytes, though the rest would do."""
+    one = encode_sct(GOOD)
+    body = (len(one) + item).to_bytes(2, "big") + one
+    value = encode(0x04, (len(body) + listed).to_bytes(2, "big") + body)
+
+    with pytest.raises(MalformedError) as caught:
+        parse_sct_list(value)
+    assert caught.value.code == "SCT_MALFORMED"
+    assert len(parse_sct_list(encode_sct_list([GOOD] * 32))) == 32
 
 
 def test_version() -> None:

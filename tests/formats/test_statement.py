@@ -47,6 +47,14 @@ def test_old_type_and_no_predicate() -> None:
     assert parse_statement(json.dumps(members).encode()).predicate is None
 
 
+def test_at_the_limits() -> None:
+    """As many subjects, and digests of one, as are allowed."""
+    digests = {str(number): "00" for number in range(32)}
+    members = {**GOOD, "subject": [{"digest": digests}] * 1024}
+
+    assert len(parse_statement(json.dumps(members).encode()).subjects) == 1024
+
+
 @pytest.mark.parametrize(
     "changes",
     [
