@@ -258,6 +258,23 @@ def test_object_store_away() -> None:
     place.close()
 
 
+def test_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """What fails in the same way again and again is told once, and that it works again."""
+    fault = Fault()
+    place = Place(MemoryLog(), MemoryObjects())
+    log = Place(DyingLog(place.database, fault), place.objects).open()
+    fault.at, fault.stays = 0, True
+    for number in range(5):
+        with pytest.raises(UnavailableError):
+            log.append(submission(number)).result(10)
+    fault.stays = False
+    fill(log, 5)
+    place.close()
+
+    told = [text for text in caplog.messages if "a batch failed" in text]
+    assert told == ["log: a batch failed: injected", "log: no longer: a batch failed"]
+
+
 def test_object_store_slow() -> None:
     """While the object store is slow batches wait for it and grow; nobody is turned away."""
     place = Place(MemoryLog(), MemoryObjects())

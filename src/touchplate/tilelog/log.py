@@ -38,6 +38,8 @@ _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
 # How old the note of the published size may be: a crash and an older backup of the database can
 # go unnoticed only if no entry is missing but those of this last second.
 _NOTE_SECONDS: Final = 1.0
+_BATCH_FAILED: Final = "a batch failed"
+_SEAL_FAILED: Final = "could not seal"
 
 _logger = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class TileLog:
         self._changed = Condition()  # guards everything below
         self._waiting: deque[tuple[Submission, Any, Callable[[Any], None]]] = deque()
         self._closing = False
+        self._told: dict[str, str] = {}  # what fails now, as the operator was told
         self._seal_failed = False
         state = self._open()
         self._size = state.size  # as far as this process knows
@@ -223,8 +226,10 @@ class TileLog:
         try:
             outcomes = self._sequencer.commit(submissions, sealed)
         except Exception as error:  # noqa: BLE001 - this batch fails, the log goes on
-            self._warn("a batch failed", error)
+            self._warn(_BATCH_FAILED, error)
             outcomes = [error] * len(submissions)
+        else:
+            self._recovered(_BATCH_FAILED)
         top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
         with self._changed:
             # If dropping the rows failed, the next batch takes them along.
@@ -251,12 +256,13 @@ class TileLog:
             try:
                 sealed = self._sealer.seal(start)
             except Exception as error:  # noqa: BLE001 - the rows stay until the store is back
-                self._warn("could not seal", error)
+                self._warn(_SEAL_FAILED, error)
                 with self._changed:
                     self._seal_failed = True
                     self._changed.notify_all()
                     self._changed.wait_for(lambda: self._closing, timeout=_SEAL_RETRY_SECONDS)
                 continue
+            self._recovered(_SEAL_FAILED)
             with self._changed:
                 self._sealed = max(self._sealed, sealed)
                 self._noted = max(self._noted, size)
@@ -264,9 +270,20 @@ class TileLog:
                 self._changed.notify_all()
 
     def _warn(self, what: str, error: Exception) -> None:
-        """Tell the operator; where it happened matters only if it is not one of our errors."""
+        """Tell the operator, once for as long as it fails in the same way.
+
+        A disk that is full fails every batch, and may be the disk of the operator's log too. Where
+        it happened matters only if it is not one of our errors.
+        """
+        if self._told.get(what) == str(error):
+            return
+        self._told[what] = str(error)
         trace = None if isinstance(error, TouchplateError) else error
         _logger.warning("%s: %s: %s", self._settings.name, what, error, exc_info=trace)
+
+    def _recovered(self, what: str) -> None:
+        if self._told.pop(what, None) is not None:
+            _logger.warning("%s: no longer: %s", self._settings.name, what)
 
 
 def _deliver(
