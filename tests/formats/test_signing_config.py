@@ -177,6 +177,7 @@ THREE = tuple(service(f"https://{name}", operator=name) for name in "abc")
     [
         (Selector("ANY"), 1),
         (Selector("ALL"), 3),
+        (Selector("EXACT", 1), 1),
         (Selector("EXACT", 2), 2),
         (Selector("EXACT", 3), 3),
     ],
