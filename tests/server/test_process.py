@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import resource
 import signal
 import stat
 import threading
@@ -194,6 +195,58 @@ def test_sigkill_at_first_start(start: "Start", tmp_path: Path) -> None:
         server.wait_until_ready()
         assert server.get("/tuf/timestamp.json")[0] == 200
         assert server.stop() == 0
+
+
+def test_full_disk(start: "Start", load: "Callable[[Server, int], Load]", tmp_path: Path) -> None:
+    """While nothing more can be written entries are refused with 503; then the server goes on."""
+    data = tmp_path / "data"
+    server = start(data)
+    server.wait_until_ready()
+    running = load(server, 4)
+    while len(running.answered) < 20:
+        time.sleep(0.005)
+    largest = max(each.stat().st_size for each in data.iterdir() if each.is_file())
+    _, never = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (largest, never))
+    while len(running.refused) < 20:
+        time.sleep(0.005)
+    assert {status for status, _ in running.refused} == {503}
+    assert server.get("/checkpoint")[0] == 200
+    resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (never, never))
+    enough = len(running.answered) + 20
+    while len(running.answered) < enough:
+        time.sleep(0.005)
+    assert server.stop() == 0
+    running.join()
+
+    assert "Traceback" not in server.failure()
+    assert check_promises(data, running) == len(running.answered)
+
+
+def test_old_database(
+    start: "Start", load: "Callable[[Server, int], Load]", tmp_path: Path
+) -> None:
+    """After a crash, a copy of the database that lacks only the newest entries is refused."""
+    data, before = tmp_path / "data", b""
+    for _ in range(2):
+        server = start(data)
+        server.wait_until_ready()
+        before = (data / "tlog.db").read_bytes()
+        published = data / "objects" / "tlog" / "published"
+        noted = published.read_bytes() if published.exists() else b""
+        running = load(server, 1)
+        while not running.answered or not published.exists() or published.read_bytes() == noted:
+            time.sleep(0.01)
+        server.stop(signal.SIGKILL if noted else signal.SIGTERM)
+        running.join()
+    for each in data.glob("tlog.db*"):
+        each.unlink()
+    (data / "tlog.db").write_bytes(before)
+    (data / "tlog.db").chmod(0o600)
+
+    server = start(data)
+    assert "STATE_BEHIND" in server.failure()
+    assert server.process.returncode == 2
 
 
 def test_second_server(start: "Start", tmp_path: Path) -> None:
