@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -197,24 +198,93 @@ def test_malformed(der: bytes) -> None:
     assert malformed(der).startswith("certificate: ")
 
 
-@pytest.mark.parametrize("extension", [b"\x06\x7f", b"\x06\x03\x55\x1d\x0f", b"\x06\x00", b""])
+ALGORITHM = encode(0x30, encode(0x06, oid_octets("1.2.840.10045.4.3.2")))
+MOMENT = encode(0x17, b"300101000000Z")
+KEY_USAGE_ID = encode(0x06, oid_octets("2.5.29.15"))
+
+
+def made(extensions: bytes | None = None, **parts: bytes) -> bytes:
+    """Give a certificate made by hand, of the parts named and plain ones; its key is nothing."""
+    plain = {
+        "version": b"\xa0\x03\x02\x01\x02",
+        "serial": b"\x02\x01\x01",
+        "algorithm": ALGORITHM,
+        "issuer": b"\x30\x00",
+        "validity": encode(0x30, MOMENT + MOMENT),
+        "subject": b"\x30\x00",
+        "key": b"\x30\x00",
+        "extensions": b"" if extensions is None else encode(0xA3, encode(0x30, extensions)),
+        "outside": ALGORITHM,
+        "signature": encode(0x03, b"\x00"),
+    } | parts
+    *signed, outside, signature = plain.values()
+    return encode(0x30, encode(0x30, b"".join(signed)) + outside + signature)
+
+
+def extension_of(*elements: bytes) -> bytes:
+    """Give one extension made of these elements."""
+    return encode(0x30, b"".join(elements))
+
+
+@pytest.mark.parametrize(
+    "extension", [b"\x06\x7f", b"\x06\x03\x55\x1d\x0f", b"\x06\x00", b"\x06", b""]
+)
 def test_cve_2026_40097_extension_cut_off(extension: bytes) -> None:
     """An extension that ends in its identifier, at the end of everything, is no crash."""
-    algorithm = encode(0x30, encode(0x06, oid_octets("1.2.840.10045.4.3.2")))
-    moment = encode(0x17, b"300101000000Z")
-    content = (
-        b"\xa0\x03\x02\x01\x02",
-        b"\x02\x01\x01",
-        algorithm,
-        b"\x30\x00",
-        encode(0x30, moment + moment),
-        b"\x30\x00",
-        b"\x30\x00",
-        encode(0xA3, encode(0x30, encode(0x30, extension))),
-    )
-    signed = encode(0x30, b"".join(content))
+    malformed(made(encode(0x30, extension)))
 
-    malformed(encode(0x30, signed + algorithm + encode(0x03, b"\x00")))
+
+@pytest.mark.parametrize(
+    ("der", "reason"),
+    [
+        (made(outside=encode(0x30, encode(0x06, oid_octets("1.2.3")))), "not the same"),
+        (made(signature=encode(0x03, b"")), "whole octets"),
+        (made(signature=encode(0x03, b"\x01\x00")), "whole octets"),
+        (made(serial=encode(0x02, b"\x01" * 41)), "serial"),
+        (made(serial=b"\x02\x01\xff"), "serial"),
+        (made(serial=b"\x02\x02\x00\x01"), "fewest"),
+        (made(serial=b"\x02\x00"), "empty"),
+        (made(validity=encode(0x30, MOMENT * 3)), "two times"),
+        (made(validity=encode(0x30, MOMENT)), "beyond"),
+        (made(validity=encode(0x30, encode(0x04, b"300101000000Z") + MOMENT)), "a time should"),
+        (made(extension_of(KEY_USAGE_ID, b"\x04\x00"), version=b""), "version 1"),
+        (made(b""), "0 extensions"),
+        (
+            made(
+                b"".join(extension_of(encode(0x06, b"\x2a%c" % i), b"\x04\x00") for i in range(65))
+            ),
+            "65 extensions",
+        ),
+        (made(extension_of(encode(0x02, b"\x55\x1d\x0f"), b"\x04\x00")), "identifier"),
+        (made(extension_of(encode(0x06, b"\x2a" * 128), b"\x04\x00")), "identifier"),
+        (made(extension_of(KEY_USAGE_ID, b"\x04\x00", b"\x05\x00")), "bytes after"),
+        (made(extension_of(KEY_USAGE_ID, b"\x04\x02\x00")), "beyond"),
+        (made(extension_of(KEY_USAGE_ID, b"\x05\x00")), "tag"),
+        (made(extension_of(KEY_USAGE_ID, b"\x01\x01\xff")), "bytes end|tag|beyond"),
+        (made(extension_of(KEY_USAGE_ID, b"\x01\x01\x00", b"\x04\x00")), "critical"),
+        (made(extension_of(KEY_USAGE_ID, encode(0x04, bytes(65_536)))), "more than"),
+    ],
+)
+def test_spoiled_structure(der: bytes, reason: str) -> None:
+    """Each rule of the structure is broken alone."""
+    assert re.search(reason, malformed(der))
+
+
+def test_odd_structure() -> None:
+    """What is odd and allowed: serial zero, one of forty octets, 64 extensions, a long value."""
+    many = [extension_of(encode(0x06, b"\x2a%c" % i), b"\x04\x00") for i in range(64)]
+    for der in (
+        made(),
+        made(version=b""),
+        made(serial=b"\x02\x01\x00"),
+        made(serial=encode(0x02, b"\x01" * 40)),
+        made(b"".join(many)),
+    ):
+        assert parse_certificate(der).der == der
+    for size in (127, 128, 129, 255, 256, 60_000):
+        value = bytes(size)
+        found = parse_certificate(made(extension_of(KEY_USAGE_ID, encode(0x04, value))))
+        assert found.extensions[oid_octets("2.5.29.15")].value == value
 
 
 @pytest.mark.parametrize(
@@ -277,7 +347,18 @@ def test_pem() -> None:
 
     assert parse_pem_certificates(chain) == (LEAF.certificate, MINT.ca.certificate)
     assert parse_pem_certificates(f"\n{chain}\n") == parse_pem_certificates(chain)
-    for text in ("", "x", f"x{chain}", chain[:-5], chain.replace("MII", "M!I", 1), chain * 9):
+    for text in (
+        "",
+        "x",
+        f"x{chain}",
+        chain[:-5],
+        chain.replace("MII", "M!I", 1),
+        chain * 9,
+        chain.replace("-----BEGIN CERTIFICATE-----", ""),
+        chain.partition("-----END")[0],
+        f"{chain}x",
+        chain.replace("-----END", "x-----END", 1),
+    ):
         with pytest.raises(MalformedError):
             parse_pem_certificates(text)
 
