@@ -75,6 +75,17 @@ def test_integer(number: int) -> None:
         integer(padded, 0, size + 1)
 
 
+@pytest.mark.parametrize("number", [0, 1, 127, 128, 255, 256, 32767, 32768, -1, -128, -129, -32768])
+def test_integer_at_the_edges(number: int) -> None:
+    """Where a further octet becomes needed, it is taken, and one more is not."""
+    octets = number.to_bytes(
+        (number if number >= 0 else ~number).bit_length() // 8 + 1, signed=True
+    )
+    assert integer(octets, 0, len(octets)) == number
+    with pytest.raises(DerError):
+        integer((b"\xff" if number < 0 else b"\x00") + octets, 0, len(octets) + 1)
+
+
 def test_no_integer() -> None:
     """An integer has an octet."""
     with pytest.raises(DerError):
