@@ -244,4 +244,8 @@ def change_one_byte(path: Path) -> Path:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("\ndemo: interrupted; nothing was left running, nothing was kept", file=sys.stderr)
+        sys.exit(130)
