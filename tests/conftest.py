@@ -18,6 +18,8 @@ def conformance() -> Path:
     """Give the folder of the sigstore-conformance assets, or skip: they are not ours to copy."""
     named = os.environ.get("TOUCHPLATE_CONFORMANCE")
     folder = Path(named) if named else REPOSITORY.parent / "shared" / "conformance"
+    if named and not folder.is_dir():
+        pytest.fail(f"TOUCHPLATE_CONFORMANCE names {folder}, which is no folder", pytrace=False)
     if not folder.is_dir():
         pytest.skip(f"no conformance assets at {folder} (set TOUCHPLATE_CONFORMANCE)")
     return folder
