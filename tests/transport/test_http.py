@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
@@ -124,6 +125,35 @@ def test_slow_sender(loopback: Loopback) -> None:
     with pytest.raises(UnavailableError):
         HttpTransport().request("GET", loopback.url + "/", timeout=SHORT)
     gone.set()
+
+
+@pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 2", b""])
+def test_slow_head(start: bytes) -> None:
+    """A head that comes octet by octet meets the deadline too, and is not taken for a whole one."""
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(start)
+                try:
+                    while not gone.wait(0.02):
+                        connection.sendall(b"0")
+                except OSError:
+                    pass
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        before = time.monotonic()
+        with pytest.raises(UnavailableError, match="in time"):
+            HttpTransport().request(
+                "GET", f"http://127.0.0.1:{listener.getsockname()[1]}/", timeout=SHORT
+            )
+        assert time.monotonic() - before < 5
+        gone.set()
+        thread.join()
 
 
 def test_cut_short(loopback: Loopback) -> None:

@@ -141,8 +141,15 @@ class HttpTransport:
         if self._made is None:
             import urllib3  # 70 ms that most commands never need
 
-            self._made = urllib3.PoolManager(
-                ca_certs=self._settings.ca_file, cert_reqs="CERT_REQUIRED", maxsize=8, retries=False
+            from touchplate.transport.deadline import bounded
+
+            self._made = bounded(
+                urllib3.PoolManager(
+                    ca_certs=self._settings.ca_file,
+                    cert_reqs="CERT_REQUIRED",
+                    maxsize=8,
+                    retries=False,
+                )
             )
         return self._made
 
