@@ -33,6 +33,10 @@ def test_timestamp_garbage(text: str) -> None:
         "2030-01-01T00:00:00+24:00",
         "2030-01-01T00:00:00+00:60",
         "2030-01-01T00:00:00+0000",
+        "2030-01-01T00:00:00x00:00",
+        "2030-01-01T00:00:00+00x00",
+        "2030-01-01T00:00:00+00:000",
+        "2030-01-01T00:00:00+0a:00",
         "2030-W01-1T00:00:00Z",
         "0001-01-01T00:00:00+00:01",
         "9999-12-31T23:59:59-00:01",
@@ -42,6 +46,14 @@ def test_no_timestamp(text: str) -> None:
     """Other forms of ISO 8601, and times that do not exist, are refused on every Python."""
     with pytest.raises(ValueError, match=r".+"):
         parse_timestamp(text)
+
+
+def test_most_of_a_timestamp() -> None:
+    """Nine digits of fraction, of which six count, and the largest offsets."""
+    last = "2030-01-01T00:00:00.123456789+23:59"
+    assert parse_timestamp(last) == datetime(2029, 12, 31, 0, 1, 0, 123456, tzinfo=UTC)
+    first = "2030-01-01T00:00:00.1-23:59"
+    assert parse_timestamp(first) == datetime(2030, 1, 1, 23, 59, 0, 100000, tzinfo=UTC)
 
 
 def test_format_timestamp() -> None:
