@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -47,6 +48,26 @@ def test_token_without_instance(run: Run, tmp_path: Path) -> None:
         assert result.status == 2
         assert result.out == ""
     assert "there is no folder" in run("token", "--data", "no", "--email", "a@example.com").err
+
+
+def test_damaged_folder(run: Run, tmp_path: Path) -> None:
+    """A file of the folder that is damaged or missing is named, and where to get it from."""
+    words = ("token", "--data", tmp_path, "--email", "a@example.com")
+    (tmp_path / "instance.json").write_text("x")
+    damaged = run(*words)
+    instance = {"format": 1, "url": "https://sign.example.org", "url_follows_listen": False}
+    more = {"created_at": "2026-11-23T12:00:00+00:00", "ca_key": "ecdsa-p256", "complete": True}
+    (tmp_path / "instance.json").write_text(json.dumps(instance | more))
+    missing = run(*words)
+
+    for result, code, name in (
+        (damaged, "SETTINGS_INVALID", "instance.json"),
+        (missing, "KEY_NOT_FOUND", "issuer.pem"),
+    ):
+        assert result.status == 2
+        assert code in result.err
+        assert name in result.err
+        assert "from the backup" in result.err
 
 
 def test_data_is_a_file(run: Run, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ ADVICE: dict[str, str] = {
     "FILE_UNREADABLE": "look at the name and the permissions of the file",
     "IDENTITY_MISMATCH": "do not use the file unless you expected the identity found",
     "ISSUER_MISMATCH": "do not use the file unless you trust the issuer found to know the signer",
+    "KEY_NOT_FOUND": "put the file back from the backup that the rest of the folder is from",
     "LOG_UNKNOWN": "is this the instance that the signer used? see touchplate trust list",
     "NO_VERIFIED_TIME": "ask the signer for a bundle with a timestamp",
     "PREDICATE_MISMATCH": "this is a statement of another kind than you asked for",

@@ -148,7 +148,11 @@ def _load_instance(path: Path) -> Instance | None:
             complete=bool(value["complete"]),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise SettingsError("SETTINGS_INVALID", f"{file} is damaged: {error}") from error
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            f"{file} is damaged: {error}",
+            hint="put the file back from the backup that the rest of the folder is from",
+        ) from error
 
 
 def _check_folder(path: Path) -> None:
