@@ -244,6 +244,14 @@ def test_not_a_digest(worked: Worked, value: str) -> None:
     assert refused(request) == "REQUEST_MALFORMED"
 
 
+def test_digest_with_spaces(worked: Worked) -> None:
+    """The very digest that was signed, spelled with white space, would go into the leaf so."""
+    request = json.loads(worked("hashedrekord_v001").request)
+    hashed = request["spec"]["data"]["hash"]
+    hashed["value"] = f"{hashed['value'][:8]} {hashed['value'][8:]}"
+    assert refused(request) == "REQUEST_MALFORMED"
+
+
 def test_other_pem_block(worked: Worked) -> None:
     """Only PKIX public keys and certificates are taken."""
     request = json.loads(worked("hashedrekord_v001").request)

@@ -220,6 +220,39 @@ def test_garbage_pem(text: str) -> None:
         assert error.value.code == "KEY_UNREADABLE"
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("BEGIN PUBLIC", "BEGIN SECRET"),
+        ("END PUBLIC", "END SECRET"),
+        ("-----END PUBLIC KEY-----\n", ""),
+        ("-----BEGIN PUBLIC KEY-----\n", ""),
+        ("D+w==", "D+w==="),
+        ("D+w==", "D+w="),
+        ("-----BEGIN", "x-----BEGIN"),
+    ],
+)
+def test_other_pem(old: str, new: str) -> None:
+    """One whole block of this label and nothing else is a key."""
+    assert old in PEM
+    with pytest.raises(VerificationError) as error:
+        load_public_key_pem(PEM.replace(old, new))
+    assert error.value.code == "KEY_UNREADABLE"
+
+
+def test_rsa_under_another_name() -> None:
+    """An RSA key that is bound to PSS is another kind; the library reads it."""
+    plain = key_of("rsa-2048").spki
+    pss = bytes.fromhex("300b06092a864886f70d01010a")
+    bits = plain[4 + 15 :]
+    der = b"\x30\x82" + (len(pss) + len(bits)).to_bytes(2) + pss + bits
+
+    assert isinstance(load_der_public_key(der), rsa.RSAPublicKey)
+    with pytest.raises(VerificationError) as error:
+        load_public_key(der)
+    assert error.value.code == "KEY_UNREADABLE"
+
+
 def test_pem_with_other_line_ends() -> None:
     """Line ends and space around the lines do not matter; two keys or a private one do."""
     assert load_public_key_pem(PEM.replace("\n", "\r\n")).spki == SPKI
