@@ -388,6 +388,34 @@ def test_hash_that_the_key_has_not(mint: Mint) -> None:
         assert refused(mint, members) == "ENTRY_DIGEST_MISMATCH"
 
 
+@pytest.mark.parametrize("shape", ["v1-dsse", "v1-intoto"])
+@pytest.mark.parametrize(
+    ("algorithm", "value"),
+    [("sha512", None), ("", None), ("sha256", "abc"), ("sha256", ""), ("sha256", "zz" * 32)],
+)
+def test_odd_payload_hash(mint: Mint, shape: str, algorithm: str, value: str | None) -> None:
+    """The hash of a payload is SHA-256, by its name and its length."""
+
+    def odd(body: bytes) -> bytes:
+        members = json.loads(body)
+        spec = members["spec"]
+        hashed = spec.get("content", spec)["payloadHash"]
+        hashed["algorithm"] = algorithm
+        hashed["value"] = hashed["value"] if value is None else value
+        return jcs(members)
+
+    assert refused(mint, mint.bundle(shape, body=odd)) == "ENTRY_MALFORMED"
+
+
+def test_payload_type_that_was_logged(mint: Mint) -> None:
+    """An intoto entry names the type of its payload, which is the envelope's."""
+
+    def other(body: bytes) -> bytes:
+        return body.replace(b"vnd.in-toto+json", b"vnd.in-toto+yaml")
+
+    assert refused(mint, mint.bundle("v1-intoto", body=other)) == "ENTRY_DIGEST_MISMATCH"
+
+
 def test_key_called_a_certificate(mint: Mint) -> None:
     """In a body, what is called a certificate is not the public key of the same bytes."""
 
