@@ -189,7 +189,7 @@ def spoiled(old: bytes, new: bytes, der: bytes = LEAF.der) -> bytes:
         spoiled(
             bytes.fromhex("300a06082a8648ce3d040302"), bytes.fromhex("300a06082a8648ce3d040303")
         ),
-        spoiled(b"Z", b"z"),
+        spoiled(f"{LEAF.not_before:%y%m%d%H%M%S}Z".encode(), b"300101000000z"),
         b"\x30\x82\xff\xff" + bytes(65_535),
     ],
 )
