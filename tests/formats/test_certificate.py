@@ -29,6 +29,7 @@ from touchplate.formats.element import encode, oid_octets
 
 MINT = Mint.new(5000)
 LEAF = MINT.leaf()
+BEGINS = f"{parse_certificate(LEAF.der).not_before:%y%m%d%H%M%SZ}".encode()
 
 
 def malformed(der: bytes) -> str:
@@ -189,7 +190,7 @@ def spoiled(old: bytes, new: bytes, der: bytes = LEAF.der) -> bytes:
         spoiled(
             bytes.fromhex("300a06082a8648ce3d040302"), bytes.fromhex("300a06082a8648ce3d040303")
         ),
-        spoiled(f"{LEAF.not_before:%y%m%d%H%M%S}Z".encode(), b"300101000000z"),
+        spoiled(BEGINS, BEGINS.lower()),
         b"\x30\x82\xff\xff" + bytes(65_535),
     ],
 )
