@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 
+from tests.verify.mint import ISSUER, Mint
+from touchplate.cli.verdict import Outcome, print_text
 from touchplate.errors import CODES
+from touchplate.verify import identity
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run, Served
@@ -303,6 +307,7 @@ def test_json(run: Run, signed: Path, served: Served) -> None:
     assert document["status"] == result.status == 0
     assert found["proven"] is True
     assert found["identity"] == "maker@example.com"
+    assert found["names"] == [{"kind": "email", "value": "maker@example.com"}]
     assert found["issuer"] == found["extensions"]["issuer"] == served.world.issuer
     assert [time["source"] for time in found["times"]] == ["tsa"]
     assert [entry["kind"] for entry in found["entries"]] == ["hashedrekord"]
@@ -399,3 +404,17 @@ def test_unknown_instance(run: Run, signed: Path, served: Served, name: str) -> 
     result = run("verify", signed, f"--instance={name}", *served.who)
     assert result.status == 2
     assert "TRUST_UNKNOWN" in result.err
+
+
+def test_several_names(capsys: pytest.CaptureFixture[str]) -> None:
+    """A certificate with more than one name is told with all of them."""
+    mint = Mint.new()
+    names = [x509.RFC822Name("first@example.com"), x509.RFC822Name("second@example.com")]
+    leaf = mint.leaf(san=x509.SubjectAlternativeName(names))
+    wanted = identity("second@example.com", ISSUER)
+    verdict = mint.verify(mint.bundle(leaf=leaf), policy=wanted)
+
+    print_text([Outcome("a.txt", None, verdict, None, verdict.steps)], explain=False)
+
+    said = capsys.readouterr().out
+    assert "signed by first@example.com and second@example.com, vouched for by" in said

@@ -90,8 +90,9 @@ def test_main_job(machine: Machine) -> None:
     assert added is not None
     url, fingerprint = added.groups()
     machine.run("trust", "add", url, "--fingerprint", fingerprint)
-    token = machine.run("token", "--data", "instance", "--email", "a@example.org")
-    (machine.folder / "token").write_text(token)
+    to_file = ("--email", "a@example.org", "--output", "token")
+    assert machine.run("token", "--data", "instance", *to_file) == ""
+    assert (machine.folder / "token").stat().st_mode & 0o777 == 0o600
     for name in ("a.txt", "b.txt"):
         (machine.folder / name).write_text(name)
     machine.run("sign", "a.txt", "b.txt", "--identity-token", "token")

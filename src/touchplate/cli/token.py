@@ -1,21 +1,26 @@
 """Mint an identity token of your own instance, for an address that you vouch for.
 
-Only who can read the data folder can do this. The token is printed to standard output and nowhere
-else; whoever has it can sign as that address until it expires.
+Only who can read the data folder can do this. Whoever has the token can sign as that address until
+it expires: it is printed to standard output, or written to a file that only you can read.
 """
 
 import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from datetime import timedelta
+from pathlib import Path
 
 from touchplate.cli.environment import now
 from touchplate.cli.service import load_server
+from touchplate.storage.files import save_file
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add which instance, for whom and for how long."""
     parser.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
     parser.add_argument("--email", metavar="ADDRESS", required=True, help="whom it is for")
+    parser.add_argument(
+        "--output", metavar="FILE", help="write it there, readable by you alone, and print nothing"
+    )
     parser.add_argument(
         "--minutes",
         type=_minutes,
@@ -26,10 +31,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Print one token."""
+    """Print one token, or write it to a file in the place of the one before."""
     folder = load_server("settings").data_folder(os.environ, arguments.data)
     options = {} if arguments.minutes is None else {"lifetime": arguments.minutes}
-    print(load_server("operator").mint(folder, arguments.email, now=now(), **options))
+    token = load_server("operator").mint(folder, arguments.email, now=now(), **options)
+    if arguments.output is None:
+        print(token)
+    else:
+        save_file(Path(arguments.output), f"{token}\n".encode(), overwrite=True, mode=0o600)
     return 0
 
 

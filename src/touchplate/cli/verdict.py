@@ -74,8 +74,9 @@ def _summary(verdict: Verdict) -> str:
     if verdict.identity is None:
         who = f"signed with key sha256:{verdict.key.key_id.hex()}"
     else:
-        issuer = printable(verdict.issuer or "nobody")
-        who = f"signed by {printable(verdict.identity)}, vouched for by {issuer}"
+        # Nearly always one; where there are more, the policy may have asked for any of them.
+        names = " and ".join(printable(name.value) for name in verdict.names)
+        who = f"signed by {names}, vouched for by {printable(verdict.issuer or 'nobody')}"
     if not verdict.times:
         return who
     first = min(verdict.times, key=lambda time: time.at)
@@ -126,6 +127,7 @@ def _proven(verdict: Verdict) -> dict[str, Any]:
     statement = verdict.statement
     return {
         "identity": verdict.identity,
+        "names": [{"kind": name.kind, "value": name.value} for name in verdict.names],
         "issuer": verdict.issuer,
         "key": f"sha256:{verdict.key.key_id.hex()}",
         "extensions": dict(verdict.extensions),

@@ -30,7 +30,7 @@ def welcome(deployment: Deployment, data: Path, *, first: bool) -> list[str]:
         "Next, trust it on each machine that signs or verifies:",
         f"  touchplate trust add {url} --fingerprint {deployment.repository.fingerprint}",
         "mint an identity token and sign a file:",
-        f"  touchplate token --data {folder} --email {EXAMPLE_EMAIL} > token",
+        f"  touchplate token --data {folder} --email {EXAMPLE_EMAIL} --output token",
         f"  touchplate sign FILE --instance {url} --identity-token token",
         "and verify it anywhere, without network:",
         f"  touchplate verify FILE --identity {EXAMPLE_EMAIL} --issuer {url}/oidc",
