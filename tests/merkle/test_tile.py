@@ -140,6 +140,7 @@ def test_widths() -> None:
     assert [partial_width(level, 256) for level in range(2)] == [0, 1]
 
 
+@pytest.mark.slow
 def test_roots(numbers: tuple[LeafHash, ...], read: ReadTile) -> None:
     """The root at every size comes out of the tiles of a later tree."""
     for size in [*range(600), 65_535, 65_536, 65_537, 70_000]:

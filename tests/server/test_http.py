@@ -105,6 +105,7 @@ def test_one_packet() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "after"),
     [
@@ -167,6 +168,7 @@ def test_large_head(line: bytes) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", b"a", b"ab"])
 def test_body(body: bytes) -> None:
     """A body has the time of its request and no more; one that is whole in time is answered."""
@@ -183,6 +185,7 @@ def test_body(body: bytes) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_slow_answer() -> None:
     """An answer may take longer than a request."""
 

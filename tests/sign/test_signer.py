@@ -240,6 +240,7 @@ def test_entry_exists_twice(world: World, meddler: Meddler) -> None:
     assert caught.value.code == "ENTRY_EXISTS"
 
 
+@pytest.mark.slow
 def test_lost_answer(world: World, meddler: Meddler) -> None:
     """An answer that got lost is asked for again, and gives one entry."""
     seen = []

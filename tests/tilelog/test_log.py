@@ -61,6 +61,7 @@ def test_receipts(log: TileLog) -> None:
     assert [receipt.index for receipt in receipts] == list(range(600))
 
 
+@pytest.mark.slow
 def test_every_size(log: TileLog) -> None:
     """Entry by entry across the end of a bundle, every checkpoint extends the one before."""
     before = log.checkpoint()
@@ -369,6 +370,7 @@ def test_close(place: Place) -> None:
     assert log.checkpoint().size == 51
 
 
+@pytest.mark.slow
 def test_two_logs_in_turn(place: Place) -> None:
     """Two logs over one storage see and extend each other's entries."""
     one, other = place.open(), place.open()
@@ -398,6 +400,7 @@ def test_behind_what_was_published(place: Place, size: int) -> None:
     assert refused.value.code == "STATE_BEHIND"
 
 
+@pytest.mark.slow
 def test_behind_by_a_few(place: Place) -> None:
     """A log that dies soon after an entry is still held to it, though no bundle was full."""
     log = place.open()

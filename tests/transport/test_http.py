@@ -88,6 +88,7 @@ def test_cve_2023_30551_compressed(loopback: Loopback) -> None:
     assert caught.value.code == "RESPONSE_MALFORMED"
 
 
+@pytest.mark.slow
 def test_silent_server(loopback: Loopback) -> None:
     """A server that accepts and says nothing is unavailable after the timeout."""
     gone = threading.Event()
@@ -105,6 +106,7 @@ def test_silent_server(loopback: Loopback) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_slow_sender(loopback: Loopback) -> None:
     """A sender that is never silent for long, and never done, meets the same deadline."""
     gone = threading.Event()
@@ -127,6 +129,7 @@ def test_slow_sender(loopback: Loopback) -> None:
     gone.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 2", b""])
 def test_slow_head(start: bytes) -> None:
     """A head that comes octet by octet meets the deadline too, and is not taken for a whole one."""
