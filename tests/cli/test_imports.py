@@ -59,6 +59,7 @@ touchplate.formats.timetext
 touchplate.formats.trusted_root
 touchplate.keys
 touchplate.keys.algorithms
+touchplate.keys.pem
 touchplate.keys.public
 touchplate.keys.schemes
 touchplate.keys.signer

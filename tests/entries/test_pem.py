@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from touchplate.entries.pem import encode_pem, parse_pem
+from touchplate.entries.pem import parse_pem
 from touchplate.errors import MalformedError
+from touchplate.keys.pem import encode_pem
 
 BLOCKS = st.lists(
     st.tuples(st.sampled_from(["CERTIFICATE", "PUBLIC KEY"]), st.binary(min_size=1, max_size=200)),

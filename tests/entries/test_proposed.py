@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.entries.worked import ARTIFACT, PAYLOAD, PAYLOAD_TYPE, Vector, certificate
 from touchplate.entries import Claim, dsse_v001, hashedrekord_v001
-from touchplate.entries.pem import encode_pem
 from touchplate.entries.proposed import parse_proposed
 from touchplate.errors import TouchplateError
 from touchplate.formats.bundle import MessageSignature
 from touchplate.formats.certificate import parse_certificate
 from touchplate.formats.dsse import pae
 from touchplate.keys.algorithms import by_name
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.signer import PrivateKeySigner, generate
 
 Worked = Callable[[str], Vector]

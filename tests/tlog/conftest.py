@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tests.tlog.service import Service
-from touchplate.entries.pem import encode_pem
 from touchplate.formats.dsse import pae
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.signer import PrivateKeySigner, generate
 from touchplate.tlog import TlogSettings
 

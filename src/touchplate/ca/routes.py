@@ -5,7 +5,6 @@ grpc-gateway: `{"code":3,"message":"…","details":[]}`.
 """
 
 import asyncio
-import binascii
 import json
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -15,6 +14,7 @@ from touchplate.ca.authority import Authority
 from touchplate.ca.issue import MAX_LOG_SECONDS, Issuance, Issued
 from touchplate.ca.request import SigningRequest, parse_v1, parse_v2
 from touchplate.errors import SettingsError, TouchplateError, UnavailableError
+from touchplate.keys.pem import encode_pem
 from touchplate.oidc.issuers import Issuer
 from touchplate.transport.asgi import Handler, Request, Response, Route, wait
 
@@ -31,12 +31,12 @@ def routes(
 
     async def trust_bundle(_: Request) -> Response:
         chains = _chains(issuance.authority(), retired)
-        listed = [{"certificates": [encode_pem(der) for der in chain]} for chain in chains]
+        listed = [{"certificates": [_pem(der) for der in chain]} for chain in chains]
         return Response(200, _json({"chains": listed}))
 
     async def root_cert(_: Request) -> Response:
         chains = _chains(issuance.authority(), retired)
-        text = "\n".join(encode_pem(der) for chain in chains for der in chain)
+        text = "\n".join(_pem(der) for chain in chains for der in chain)
         return Response(200, text.strip().encode(), PEM_CHAIN)
 
     async def get_configuration(_: Request) -> Response:
@@ -72,12 +72,12 @@ def _signer(
 
 
 def _answer_v2(issued: Issued) -> Response:
-    pems = [encode_pem(der).strip() for der in (issued.leaf, *issued.chain)]
+    pems = [_pem(der).strip() for der in (issued.leaf, *issued.chain)]
     return Response(200, _json({"signedCertificateEmbeddedSct": {"chain": {"certificates": pems}}}))
 
 
 def _answer_v1(issued: Issued) -> Response:
-    text = "\n".join(encode_pem(der).strip() for der in (issued.leaf, *issued.chain))
+    text = "\n".join(_pem(der).strip() for der in (issued.leaf, *issued.chain))
     return Response(201, text.encode(), PEM_CHAIN)
 
 
@@ -110,11 +110,8 @@ def encode_configuration(issuers: Iterable[Issuer]) -> bytes:
     return _json({"issuers": rows})
 
 
-def encode_pem(der: bytes) -> str:
-    """Give a certificate as PEM: 64 columns, a newline at the end."""
-    text = binascii.b2a_base64(der, newline=False).decode()
-    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
-    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+def _pem(der: bytes) -> str:
+    return encode_pem("CERTIFICATE", der).decode()
 
 
 def _chains(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from touchplate.entries.pem import encode_pem
 from touchplate.errors import VerificationError
 from touchplate.formats import der
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.signer import Signer
 
 # AlgorithmIdentifier of the request's own signature: RFC 5758 §3.2, RFC 8017, RFC 8410, RFC 9881.

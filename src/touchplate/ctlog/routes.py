@@ -3,7 +3,6 @@
 Errors are text: the words of the status, then ours. Whoever submits looks at the status only.
 """
 
-import base64
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
@@ -19,7 +18,7 @@ from touchplate.errors import (
     VerificationError,
 )
 from touchplate.formats import ct
-from touchplate.formats.base64text import parse_base64
+from touchplate.formats.base64text import base64_text, parse_base64
 from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.merkle.tile import parse_tile_index, parse_tile_level
 from touchplate.transport.asgi import Handler, Request, Response, Route, wait
@@ -115,7 +114,7 @@ def encode_promise(sct: SignedCertificateTimestamp) -> bytes:
 
 
 async def _get_roots(log: CertificateLog, _: Request) -> Response:
-    return _json({"certificates": [_b64(root.der) for root in log.roots.certificates]})
+    return _json({"certificates": [base64_text(root.der) for root in log.roots.certificates]})
 
 
 async def _get_sth(log: CertificateLog, request: Request) -> Response:
@@ -151,7 +150,7 @@ async def _get_entries(log: CertificateLog, request: Request) -> Response:
     start, end = _number(request, "start"), _number(request, "end")
     entries = await request.run(get_entries, log, start, end)
     listed = [
-        {"leaf_input": _b64(entry.leaf_input), "extra_data": _b64(entry.extra_data)}
+        {"leaf_input": base64_text(entry.leaf_input), "extra_data": base64_text(entry.extra_data)}
         for entry in entries
     ]
     return _json({"entries": listed}, _DAY if len(entries) == end - start + 1 else _MINUTE)
@@ -165,8 +164,8 @@ async def _get_entry_and_proof(log: CertificateLog, request: Request) -> Respons
     proof = await request.run(get_proof, log, index, size)
     return _json(
         {
-            "leaf_input": _b64(entry.leaf_input),
-            "extra_data": _b64(entry.extra_data),
+            "leaf_input": base64_text(entry.leaf_input),
+            "extra_data": base64_text(entry.extra_data),
             "audit_path": _b64_all(proof),
         },
         _DAY,
@@ -225,12 +224,8 @@ def _number(request: Request, name: str) -> int:
     return int(text)
 
 
-def _b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
 def _b64_all(hashes: Iterable[bytes]) -> list[str]:
-    return [_b64(item) for item in hashes]
+    return [base64_text(item) for item in hashes]
 
 
 def _json(value: object, headers: tuple[tuple[str, str], ...] = ()) -> Response:

@@ -7,10 +7,11 @@ or usages, a verifier does.
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from touchplate.entries.pem import encode_pem, parse_pem
+from touchplate.entries.pem import parse_pem
 from touchplate.errors import MalformedError, RefusedError, VerificationError
 from touchplate.formats.element import INTEGER, SEQUENCE, element, expect
 from touchplate.keys.algorithms import Algorithm, by_name
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.public import PublicKey, check_signature, load_public_key
 
 # The registry names of what new entries may use; old entries may hold others. A P-384 or P-521 key

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-from touchplate.entries.pem import encode_pem
 from touchplate.formats.bundle import Envelope, MessageSignature
 from touchplate.formats.certificate import Certificate
 from touchplate.keys.algorithms import HashName
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.public import PublicKey
 
 

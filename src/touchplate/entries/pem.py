@@ -1,9 +1,8 @@
-"""PEM as the v1 log reads and writes it: lenient in, one canonical form out (RFC 7468).
+"""PEM as the v1 log reads it: leniently (RFC 7468). What it writes is `keys.pem`.
 
 A v1 leaf holds the PEM text itself, so its exact bytes decide the leaf hash.
 """
 
-from binascii import b2a_base64
 from typing import Final
 
 from touchplate.errors import MalformedError
@@ -12,18 +11,9 @@ from touchplate.formats.base64text import parse_base64
 # A chain of certificates that verifies an entry has at most this many blocks.
 MAX_BLOCKS: Final = 10
 
-_LINE: Final = 64
 _BEGIN: Final = b"-----BEGIN "
 _END: Final = b"-----END "
 _DASHES: Final = b"-----"
-
-
-def encode_pem(label: str, der: bytes) -> bytes:
-    """Write one block: 64 columns, line feeds, a final line feed, no headers."""
-    text = b2a_base64(der, newline=False)
-    lines = b"\n".join(text[start : start + _LINE] for start in range(0, len(text), _LINE))
-    name = label.encode("ascii")
-    return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (name, lines, name)
 
 
 def parse_pem(text: bytes, *, error: str) -> tuple[tuple[str, bytes], ...]:

@@ -9,11 +9,11 @@ a frozen dataclass takes half a millisecond of every start, and a microsecond of
 """
 
 import json
-from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from touchplate.errors import MalformedError
+from touchplate.formats.base64text import base64_text
 from touchplate.formats.certificate import Certificate, parse_certificate
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.formats.limits import (
@@ -178,28 +178,28 @@ def encode_bundle(bundle: Bundle) -> bytes:
     """
     material: dict[str, Any]
     if isinstance(bundle.material, CertificateMaterial):
-        material = {"certificate": {"rawBytes": _base64(bundle.material.leaf.der)}}
+        material = {"certificate": {"rawBytes": base64_text(bundle.material.leaf.der)}}
     else:
         material = {"publicKey": {"hint": bundle.material.hint}}
     material["tlogEntries"] = [_entry_members(entry) for entry in bundle.entries]
     if bundle.timestamps:
-        stamps = [{"signedTimestamp": _base64(stamp)} for stamp in bundle.timestamps]
+        stamps = [{"signedTimestamp": base64_text(stamp)} for stamp in bundle.timestamps]
         material["timestampVerificationData"] = {"rfc3161Timestamps": stamps}
     members: dict[str, Any] = {"mediaType": MEDIA_TYPE, "verificationMaterial": material}
     content = bundle.content
     if isinstance(content, MessageSignature):
-        message: dict[str, Any] = {"signature": _base64(content.signature)}
+        message: dict[str, Any] = {"signature": base64_text(content.signature)}
         if content.digest is not None and content.digest_algorithm is not None:
             name = _PROTOBUF_NAMES.get(content.digest_algorithm, content.digest_algorithm)
-            digest = {"algorithm": name, "digest": _base64(content.digest)}
+            digest = {"algorithm": name, "digest": base64_text(content.digest)}
             message = {"messageDigest": digest, **message}
         members["messageSignature"] = message
     else:
         members["dsseEnvelope"] = {
-            "payload": _base64(content.payload),
+            "payload": base64_text(content.payload),
             "payloadType": content.payload_type,
             "signatures": [
-                {"sig": _base64(item.signature)} | ({"keyid": item.keyid} if item.keyid else {})
+                {"sig": base64_text(item.signature)} | ({"keyid": item.keyid} if item.keyid else {})
                 for item in content.signatures
             ],
         }
@@ -350,28 +350,24 @@ def _limit(count: int, limit: int, what: str) -> None:
 def _entry_members(entry: TransparencyLogEntry) -> dict[str, Any]:
     members: dict[str, Any] = {
         "logIndex": str(entry.log_index),
-        "logId": {"keyId": _base64(entry.log_id)},
+        "logId": {"keyId": base64_text(entry.log_id)},
         "kindVersion": {"kind": entry.kind, "version": entry.kind_version},
     }
     if entry.integrated_time:
         members["integratedTime"] = str(entry.integrated_time)
     if entry.promise is not None:
-        members["inclusionPromise"] = {"signedEntryTimestamp": _base64(entry.promise)}
+        members["inclusionPromise"] = {"signedEntryTimestamp": base64_text(entry.promise)}
     proof = entry.proof
     if proof is not None:
         members["inclusionProof"] = {
             "logIndex": str(proof.log_index),
-            "rootHash": _base64(proof.root_hash),
+            "rootHash": base64_text(proof.root_hash),
             "treeSize": str(proof.tree_size),
-            "hashes": [_base64(item) for item in proof.hashes],
+            "hashes": [base64_text(item) for item in proof.hashes],
             "checkpoint": {"envelope": proof.checkpoint},
         }
-    members["canonicalizedBody"] = _base64(entry.body)
+    members["canonicalizedBody"] = base64_text(entry.body)
     return members
-
-
-def _base64(data: bytes) -> str:
-    return b2a_base64(data, newline=False).decode("ascii")
 
 
 def _encode(members: dict[str, Any]) -> bytes:

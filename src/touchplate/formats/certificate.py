@@ -7,7 +7,6 @@ the same answers. Which extensions Sigstore puts in is `extensions.py`; whether 
 vouch for another is decided in `verify/chain.py`.
 """
 
-import binascii
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
@@ -35,6 +34,7 @@ from touchplate.formats.element import (
     oid_text,
     time,
 )
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.public import PublicKey, load_public_key
 
 MAX_CERTIFICATE_BYTES: Final = 65_536
@@ -220,9 +220,7 @@ class Certificate:
 
     def pem(self) -> str:
         """PEM text: 64 columns, final newline."""
-        text = binascii.b2a_base64(self.der, newline=False).decode("ascii")
-        lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
-        return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+        return encode_pem("CERTIFICATE", self.der).decode()
 
     def tbs_without(self, oid: bytes) -> bytes:
         """The signed part with one extension taken out and all other bytes as they are.

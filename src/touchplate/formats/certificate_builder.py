@@ -5,14 +5,18 @@ itself, takes longer, and cannot sign a precertificate and its certificate over 
 tests hold the two to the same output.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha1
 from typing import Final
 
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+
 from touchplate.errors import SettingsError
 from touchplate.formats import der
+from touchplate.formats.certificate import Certificate
 from touchplate.keys.algorithms import Algorithm
 from touchplate.keys.signer import Signer
 
@@ -124,3 +128,34 @@ def encode_tbs(head: bytes, extensions: Iterable[bytes]) -> bytes:
 def sign_tbs(tbs: bytes, signature: bytes, signer: Signer) -> bytes:
     """Give the certificate: the signed part, the algorithm, the signature."""
     return der.sequence(tbs, signature, der.bit_string(signer.sign(tbs)))
+
+
+def sign_certificate(
+    subject: bytes,
+    spki: bytes,
+    extensions: Iterable[bytes],
+    *,
+    serial: int,
+    issuer: bytes,
+    validity: tuple[datetime, datetime],
+    signer: Signer,
+) -> bytes:
+    """Give a certificate that `signer` signs; see `encode_tbs_head` for the fields."""
+    signature = signature_identifier(signer.algorithm)
+    head = encode_tbs_head(serial, signature, issuer, validity, subject, spki)
+    return sign_tbs(encode_tbs(head, extensions), signature, signer)
+
+
+def find_broken_link(chain: Sequence[Certificate]) -> int | None:
+    """Find the first certificate that the next one, or the last one itself, did not sign.
+
+    Read and checked by `cryptography`, not by the code that made them.
+    """
+    parsed = [x509.load_der_x509_certificate(item.der) for item in chain]
+    for place, certificate in enumerate(parsed):
+        above = parsed[min(place + 1, len(parsed) - 1)]
+        try:
+            certificate.verify_directly_issued_by(above)
+        except (ValueError, TypeError, InvalidSignature):
+            return place
+    return None

@@ -5,14 +5,13 @@ the tree and the input of the SCT's signature. A `TileLeaf` is that entry as a s
 SCTs as certificates embed them are in `sct.py`, JSON of the submission API here.
 """
 
-import binascii
 import hashlib
 import json
 from dataclasses import dataclass
 from typing import Final
 
 from touchplate.errors import MalformedError
-from touchplate.formats.base64text import parse_base64
+from touchplate.formats.base64text import base64_text, parse_base64
 from touchplate.formats.jsontext import parse_json
 
 X509_ENTRY: Final = 0
@@ -220,8 +219,8 @@ class TreeHead:
             {
                 "tree_size": self.size,
                 "timestamp": self.timestamp_ms,
-                "sha256_root_hash": _b64(self.root),
-                "tree_head_signature": _b64(self.signature),
+                "sha256_root_hash": base64_text(self.root),
+                "tree_head_signature": base64_text(self.signature),
             },
             separators=(",", ":"),
         ).encode()
@@ -256,8 +255,8 @@ def checkpoint_key_id(origin: str, log_id: bytes) -> bytes:
 def encode_checkpoint(origin: str, log_id: bytes, head: TreeHead) -> str:
     """Give the tree head as a static-ct checkpoint, a signed note with an RFC 6962 signature."""
     key_id = checkpoint_key_id(origin, log_id)
-    line = _b64(key_id + head.timestamp_ms.to_bytes(8, "big") + head.signature)
-    return f"{origin}\n{head.size}\n{_b64(head.root)}\n\n— {origin} {line}\n"
+    line = base64_text(key_id + head.timestamp_ms.to_bytes(8, "big") + head.signature)
+    return f"{origin}\n{head.size}\n{base64_text(head.root)}\n\n— {origin} {line}\n"
 
 
 def parse_checkpoint(text: str, origin: str, log_id: bytes) -> TreeHead:
@@ -290,7 +289,9 @@ def parse_checkpoint(text: str, origin: str, log_id: bytes) -> TreeHead:
 
 def encode_add_chain(chain: tuple[bytes, ...]) -> bytes:
     """Give the request of add-chain and add-pre-chain."""
-    return json.dumps({"chain": [_b64(der) for der in chain]}, separators=(",", ":")).encode()
+    return json.dumps(
+        {"chain": [base64_text(der) for der in chain]}, separators=(",", ":")
+    ).encode()
 
 
 def parse_add_chain(body: bytes) -> tuple[bytes, ...]:
@@ -318,13 +319,9 @@ def encode_add_chain_response(
 ) -> bytes:
     """Give the answer of add-chain; `signature` is the whole DigitallySigned."""
     return (
-        f'{{"sct_version":0,"id":"{_b64(log_id)}","timestamp":{timestamp_ms},'
-        f'"extensions":"{_b64(extensions)}","signature":"{_b64(signature)}"}}'
+        f'{{"sct_version":0,"id":"{base64_text(log_id)}","timestamp":{timestamp_ms},'
+        f'"extensions":"{base64_text(extensions)}","signature":"{base64_text(signature)}"}}'
     ).encode()
-
-
-def _b64(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).decode()
 
 
 def _unb64(text: str) -> bytes:

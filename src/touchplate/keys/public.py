@@ -5,7 +5,7 @@ encodings that Sigstore's signers write are read: named curves, uncompressed poi
 2048, 3072 and 4096 bits. `algorithms` names what a key may sign with.
 """
 
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256, sha512
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from touchplate.errors import VerificationError
 from touchplate.keys.algorithms import Algorithm, for_key
+from touchplate.keys.pem import encode_pem
 from touchplate.keys.schemes import Scheme, schemes_for
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ RSA_BITS: Final = (2048, 3072, 4096)
 _RSA_ALGORITHM: Final = bytes.fromhex("300d06092a864886f70d0101010500")
 _BEGIN: Final = "-----BEGIN PUBLIC KEY-----"
 _END: Final = "-----END PUBLIC KEY-----"
-_PEM_COLUMNS: Final = 64
 
 
 class PublicKey:
@@ -103,9 +103,7 @@ class PublicKey:
 
     def pem(self) -> str:
         """Give the key as PEM: 64 columns, a newline at the end."""
-        text = b2a_base64(self.spki, newline=False).decode()
-        lines = [text[i : i + _PEM_COLUMNS] for i in range(0, len(text), _PEM_COLUMNS)]
-        return "\n".join((_BEGIN, *lines, _END, ""))
+        return encode_pem("PUBLIC KEY", self.spki).decode()
 
 
 class _Row(NamedTuple):

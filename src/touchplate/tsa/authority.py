@@ -1,12 +1,8 @@
 """The timestamp authority's chain: made at first start, checked at each."""
 
 from datetime import datetime, timedelta
-from itertools import pairwise
 from secrets import randbits
 from typing import Final
-
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 
 from touchplate.errors import SettingsError
 from touchplate.formats import certificate_builder as build
@@ -28,31 +24,9 @@ def create_chain(
     start = now.replace(microsecond=0) - BACKDATED
     root_name = build.encode_name(organization, f"{common_name}-root")
     root_spki, leaf_spki = root.public_key.spki, leaf.public_key.spki
-    signature = build.signature_identifier(root.algorithm)
-    root_tbs = build.encode_tbs(
-        build.encode_tbs_head(
-            randbits(158) + 1,
-            signature,
-            root_name,
-            (start, start + ROOT_LIFETIME),
-            root_name,
-            root_spki,
-        ),
-        (
-            build.key_usage(build.KEY_USAGE_ISSUE),
-            build.basic_constraints(0),
-            build.subject_key_identifier(root_spki),
-        ),
-    )
-    leaf_tbs = build.encode_tbs(
-        build.encode_tbs_head(
-            randbits(158) + 1,
-            signature,
-            root_name,
-            (start, start + LEAF_LIFETIME),
-            build.encode_name(organization, common_name),
-            leaf_spki,
-        ),
+    leaf_certificate = build.sign_certificate(
+        build.encode_name(organization, common_name),
+        leaf_spki,
         (
             build.key_usage(build.KEY_USAGE_SIGN),
             build.subject_key_identifier(leaf_spki),
@@ -60,8 +34,30 @@ def create_chain(
             # RFC 3161 §2.3: critical, and the only purpose.
             build.extended_key_usage(build.TIME_STAMPING, critical=True),
         ),
+        serial=random_serial(),
+        issuer=root_name,
+        validity=(start, start + LEAF_LIFETIME),
+        signer=root,
     )
-    return build.sign_tbs(leaf_tbs, signature, root), build.sign_tbs(root_tbs, signature, root)
+    root_certificate = build.sign_certificate(
+        root_name,
+        root_spki,
+        (
+            build.key_usage(build.KEY_USAGE_ISSUE),
+            build.basic_constraints(0),
+            build.subject_key_identifier(root_spki),
+        ),
+        serial=random_serial(),
+        issuer=root_name,
+        validity=(start, start + ROOT_LIFETIME),
+        signer=root,
+    )
+    return leaf_certificate, root_certificate
+
+
+def random_serial() -> int:
+    """Give a serial number, of a certificate or a timestamp: random, positive, at most 159 bits."""
+    return randbits(158) + 1
 
 
 def check_chain(signer: Signer, chain: tuple[Certificate, ...], now: datetime) -> None:
@@ -88,16 +84,9 @@ def check_chain(signer: Signer, chain: tuple[Certificate, ...], now: datetime) -
         is_root = place == len(authorities)
         if not is_root and TIME_STAMPING not in (authority.extended_key_usage or ()):
             raise _invalid(f"certificate {place} may not issue for time stamping")
-    _check_links(chain)
-
-
-def _check_links(chain: tuple[Certificate, ...]) -> None:
-    parsed = [x509.load_der_x509_certificate(item.der) for item in chain]
-    for place, (below, above) in enumerate(pairwise([*parsed, parsed[-1]])):
-        try:
-            below.verify_directly_issued_by(above)
-        except (ValueError, TypeError, InvalidSignature) as error:
-            raise _invalid(f"certificate {place} is not issued by the next one") from error
+    broken = build.find_broken_link(chain)
+    if broken is not None:
+        raise _invalid(f"certificate {broken} is not issued by the next one")
 
 
 def _invalid(reason: str) -> SettingsError:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from secrets import randbits
 
 from touchplate.errors import MalformedError, RefusedError, SettingsError
 from touchplate.formats.certificate import Certificate, parse_certificate
@@ -17,13 +16,8 @@ from touchplate.formats.timestamp_builder import (
 from touchplate.formats.timestamp_request import SHA1, TimestampRequest, is_oid
 from touchplate.keys.algorithms import HASH_SIZES
 from touchplate.keys.signer import Signer
-from touchplate.tsa.authority import check_chain
+from touchplate.tsa.authority import check_chain, random_serial
 from touchplate.tsa.settings import StampSettings
-
-
-def random_serial() -> int:
-    """Give a serial number: random, positive, 160 bits as an INTEGER."""
-    return randbits(158) + 1
 
 
 @dataclass(frozen=True, slots=True)
