@@ -12,8 +12,11 @@ compile() { # output file, then what to compile
         --no-emit-index-url --no-emit-find-links --no-config --output-file "$output" "$@" pyproject.toml
 }
 
-compile requirements/dev.txt --extra server --group dev "$@"
-compile requirements/server.txt --extra server --constraints requirements/dev.txt "$@"
+extras="--extra server --extra postgres --extra s3 --extra grpc"
+# shellcheck disable=SC2086  # the words of it
+compile requirements/dev.txt $extras --group dev "$@"
+# shellcheck disable=SC2086
+compile requirements/server.txt $extras --constraints requirements/dev.txt "$@"
 compile requirements/core.txt --constraints requirements/dev.txt "$@"
 
 if grep -nE 'https?://|--(extra-)?index-url|--find-links' requirements/*.txt; then
