@@ -13,7 +13,7 @@ from touchplate.storage.memory import MemoryLog
 from touchplate.storage.objects import MemoryObjects
 from touchplate.testing.in_process import exchange
 from touchplate.tilelog.log import TileLog
-from touchplate.tlog import TlogSettings, TransparencyLog, log_key, tile_log_settings
+from touchplate.tlog import Shards, TlogSettings, TransparencyLog, log_key, tile_log_settings
 from touchplate.tlog.routes import routes
 from touchplate.transport.http import Response
 
@@ -40,7 +40,7 @@ class Service:
         )
         self.log = TransparencyLog(self.key, self.tiles, settings)
         self._executor = ThreadPoolExecutor(2)
-        self._app = App(routes(self.log), self._executor)
+        self._app = App(routes(Shards(self.log)), self._executor)
         self._loop = asyncio.new_event_loop()
 
     def call(

@@ -35,6 +35,8 @@ ADMITTED_KINDS: Final[
     (intoto_v002.KIND, intoto_v002.VERSION): lambda spec, _: intoto_v002.admit(spec),
 }
 
+WRITABLE_KINDS: Final = frozenset(kind for kind, _ in ADMITTED_KINDS)
+
 MAX_PROPOSED_BYTES: Final = 16 << 20
 
 
@@ -56,7 +58,7 @@ class Proposed:
         admit = ADMITTED_KINDS.get((self.kind, self.version))
         if admit is not None:
             return admit(self.spec, allowed)
-        if any(kind == self.kind for kind, _ in ADMITTED_KINDS):
+        if self.kind in WRITABLE_KINDS:
             reason = (
                 f"entry kind '{self.kind}' does not support inserting entries of version "
                 f"'{self.version[:100]}'"

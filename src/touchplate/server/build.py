@@ -138,7 +138,7 @@ def build(
             origin=origin,
             routes=(
                 *ca_routes(issuance, authenticator.issuers),
-                *tlog_routes(log),
+                *tlog_routes(tlog.Shards(log)),
                 *tsa_routes(stamping),
                 *ctlog_routes(certificates, CT_PATH),
                 *oidc_routes(issuer, ISSUER_PATH),

@@ -1,16 +1,17 @@
 """Reading what v1 requests carry outside of their entries; each problem has its own 4xx answer."""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.tlog import v1
-from touchplate.tlog.log import MAX_INDEX
+from touchplate.tlog.log import MAX_INDEX, TransparencyLog
+from touchplate.tlog.shards import Shards
 from touchplate.transport.asgi import Request, Response
 
 _ENTRY_ID: Final = re.compile(r"[0-9a-fA-F]{64}|[0-9a-fA-F]{80}")
 _DIGITS: Final = re.compile(r"-?[0-9]{1,40}", re.ASCII)
-_TREE_ID_DIGITS: Final = 16
+_UUID_DIGITS: Final = 64
 
 
 class FaultError(Exception):
@@ -57,34 +58,42 @@ def read_integer(request: Request, name: str, *, minimum: int, default: int | No
     return int(text)
 
 
-def check_tree(request: Request, tree_id: int) -> None:
-    """Require that `treeID`, if it is given, names this log's tree."""
+def read_tree(request: Request, shards: Shards) -> TransparencyLog:
+    """Give the tree that `treeID` names, the active one if it is not given (400, 422)."""
     values = _values(request, "treeID")
     text = values[-1] if values else ""
     if not text:
-        return
+        return shards.active
     if not _DIGITS.fullmatch(text) or text.startswith("-"):
         text = "treeID in query should match '^[0-9]+$'"
         raise FaultError(422, text, v1.PATTERN)
-    if int(text) != tree_id:
+    log = shards.tree(int(text))
+    if log is None:
         raise FaultError(400, f"no log range found for tree ID {text}")
+    return log
 
 
-def read_entry_id(text: str, tree_id: int) -> bytes | None:
-    """Give the leaf hash of a UUID (64 hex digits) or entry id (80); None if it is another tree's.
+class EntryId(NamedTuple):
+    """What an entry is asked for by: its leaf hash, and its tree if that was named."""
+
+    leaf: bytes
+    tree_id: int | None
+
+
+def read_entry_id(text: str) -> EntryId:
+    """Read a UUID (64 hex digits) or entry id (80).
 
     422 if it is neither, 400 if its tree id is not a positive int64.
     """
     if not _ENTRY_ID.fullmatch(text):
         text = "entryUUID in path should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'"
         raise FaultError(422, text, v1.PATTERN)
-    if len(text) == 80:
-        tree, text = int(text[:_TREE_ID_DIGITS], 16), text[_TREE_ID_DIGITS:]
-        if not 0 < tree <= MAX_INDEX:
-            raise FaultError(400, "validation error: invalid tree ID")
-        if tree != tree_id:
-            return None
-    return bytes.fromhex(text)
+    if len(text) == _UUID_DIGITS:
+        return EntryId(bytes.fromhex(text), None)
+    tree_id = int(text[:-_UUID_DIGITS], 16)
+    if not 0 < tree_id <= MAX_INDEX:
+        raise FaultError(400, "validation error: invalid tree ID")
+    return EntryId(bytes.fromhex(text[-_UUID_DIGITS:]), tree_id)
 
 
 def _values(request: Request, name: str) -> tuple[str, ...]:

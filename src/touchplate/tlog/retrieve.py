@@ -6,17 +6,17 @@ from touchplate.entries.proposed import MAX_PROPOSED_BYTES, read_proposed
 from touchplate.errors import MalformedError, RefusedError, TouchplateError
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.merkle.tree import leaf_hash
-from touchplate.tilelog.entry import Receipt
 from touchplate.tlog import v1
-from touchplate.tlog.log import MAX_INDEX, TransparencyLog
+from touchplate.tlog.log import MAX_INDEX
 from touchplate.tlog.query import FaultError, read_entry_id
+from touchplate.tlog.shards import Found, Shards
 from touchplate.transport.asgi import Response
 
 MAX_QUERIES: Final = 10
 _NAMES: Final = ("entryUUIDs", "logIndexes", "entries")
 
 
-def retrieve(log: TransparencyLog, body: bytes) -> Response:
+def retrieve(shards: Shards, body: bytes) -> Response:
     """Answer the entries found, an array; those that are not there are left out."""
     try:
         members = parse_json(body, what="query", max_bytes=MAX_PROPOSED_BYTES)
@@ -33,27 +33,25 @@ def retrieve(log: TransparencyLog, body: bytes) -> Response:
             total += count
         if total > MAX_QUERIES:
             raise FaultError(422, f"more than max allowed {MAX_QUERIES} entries in request")
-        found = _by_id(log, fields) + _by_content(log, fields) + _by_index(log, fields)
+        found = _by_id(shards, fields) + _by_content(shards, fields)
+        found += _by_index(shards, fields)
     except TouchplateError as error:
         return v1.answer_error(error)
-    entries = b",".join(v1.encode_entry(log, receipt) for receipt in found)
+    entries = b",".join(map(v1.encode_entry, found))
     return Response(200, b"[%b]\n" % entries)
 
 
-def _by_id(log: TransparencyLog, fields: Fields) -> list[Receipt]:
+def _by_id(shards: Shards, fields: Fields) -> list[Found]:
     """Give the entries of `entryUUIDs`: the ids with a tree first, then those without."""
-    found: list[Receipt] = []
-    for text in sorted(fields.strings("entryUUIDs"), key=len, reverse=True):
-        leaf = read_entry_id(text, log.key.tree_id)
-        receipt = log.find(leaf) if leaf else None
-        if receipt is not None:
-            found.append(receipt)
-    return found
+    wanted = [read_entry_id(text) for text in fields.strings("entryUUIDs")]
+    named = [shards.find(leaf, tree_id) for leaf, tree_id in wanted if tree_id is not None]
+    hits = [hit for leaf, tree_id in wanted if tree_id is None for hit in shards.find_all(leaf)]
+    return [found for found in named if found is not None] + hits
 
 
-def _by_content(log: TransparencyLog, fields: Fields) -> list[Receipt]:
+def _by_content(shards: Shards, fields: Fields) -> list[Found]:
     """Give the entries that proposed `entries` would be; their signatures are checked."""
-    found = []
+    hits: list[Found] = []
     for number in range(len(fields.objects("entries"))):
         proposed = read_proposed(fields.value("entries")[number])
         try:
@@ -63,18 +61,16 @@ def _by_content(log: TransparencyLog, fields: Fields) -> list[Receipt]:
                 raise
             # Of a kind that this log has never taken: cosign asks for several at once.
             continue
-        receipt = log.find(leaf_hash(admitted.body))
-        if receipt is not None:
-            found.append(receipt)
-    return found
+        hits.extend(shards.find_all(leaf_hash(admitted.body)))
+    return hits
 
 
-def _by_index(log: TransparencyLog, fields: Fields) -> list[Receipt]:
-    found = []
+def _by_index(shards: Shards, fields: Fields) -> list[Found]:
+    hits = []
     for index in fields.value("logIndexes") or ():
         if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index <= MAX_INDEX:
             raise MalformedError("REQUEST_MALFORMED", "logIndexes in body must be of type int64")
-        receipt = log.read(index)
-        if receipt is not None:
-            found.append(receipt)
-    return found
+        found = shards.read(index)
+        if found is not None:
+            hits.append(found)
+    return hits

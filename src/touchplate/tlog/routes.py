@@ -9,15 +9,16 @@ from touchplate.errors import TouchplateError
 from touchplate.tlog import v2
 from touchplate.tlog.appender import Appender
 from touchplate.tlog.log import TransparencyLog
+from touchplate.tlog.shards import Shards
 from touchplate.tlog.static import answer_checkpoint, answer_tile
 from touchplate.tlog.v1_routes import v1_routes
 from touchplate.tlog.v2_request import admit_fast
 from touchplate.transport.asgi import Request, Response, Route
 
 
-def routes(log: TransparencyLog) -> tuple[Route, ...]:
-    """Give every route of `log`. All handlers run in one event loop at a time."""
-    return (*_v2_routes(log), *_static_routes(log), *v1_routes(log))
+def routes(shards: Shards) -> tuple[Route, ...]:
+    """Give every route of the log. All handlers run in one event loop at a time."""
+    return (*_v2_routes(shards.active), *_static_routes(shards.active), *v1_routes(shards))
 
 
 def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:

@@ -1,8 +1,23 @@
 """What the operator decides about the transparency log."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from touchplate.entries.admission import ALLOWED
+from touchplate.entries.proposed import WRITABLE_KINDS
+
+# The operations of API v1 by the names that upstream's OpenAPI and settings give them, and how an
+# answer calls one that is switched off.
+ENDPOINTS: Final = {
+    "searchIndex": "Search Index",
+    "getLogInfo": "Get Log Info",
+    "getPublicKey": "Get Public Key",
+    "getLogProof": "Get Log Proof",
+    "createLogEntry": "Create Entry",
+    "getLogEntryByIndex": "Get Log Entry by Index",
+    "getLogEntryByUUID": "Get Log Entry by UUID",
+    "searchLogQuery": "Search Log Query",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,3 +32,15 @@ class TlogSettings:
 
     accept_dsse_v002: bool = True
     """Take envelopes as `dsse` 0.0.2 entries too, which the JavaScript client sends to v2 logs."""
+
+    kinds: frozenset[str] = WRITABLE_KINDS
+    """Kinds that API v1 takes; others stay readable. `WRITABLE_KINDS` are all that it can take."""
+
+    endpoints: frozenset[str] = frozenset(ENDPOINTS)
+    """Operations of API v1 that are answered; the others are 501. `ENDPOINTS` has their names."""
+
+    attestations: bool = False
+    """Keep the payloads of new `intoto` entries beside the log, and give them with the entry."""
+
+    max_attestation_bytes: int = 102_400
+    """A larger payload is not kept; its entry is logged all the same."""

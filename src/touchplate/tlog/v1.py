@@ -8,9 +8,9 @@ from typing import Final
 
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.tilelog.bundle import record_data
-from touchplate.tilelog.entry import Receipt, SignedCheckpoint
 from touchplate.tlog.key import encode_base64
 from touchplate.tlog.log import TransparencyLog
+from touchplate.tlog.shards import Found, Shards
 from touchplate.transport.asgi import Response
 
 # What go-openapi puts into `code` when a value breaks the schema; the status is 422 then.
@@ -21,6 +21,7 @@ TOO_SMALL: Final = 609
 TOO_MANY_ITEMS: Final = 611
 
 ENTRIES_PATH: Final = "/api/v1/log/entries"
+FROZEN: Final = "This log has been frozen, please switch to the latest log"
 
 # Reads of the log change with every entry; upstream sends all of these.
 NO_CACHE: Final = (
@@ -37,27 +38,23 @@ _ENTRY: Final = (
 )
 
 
-def entry_id(log: TransparencyLog, receipt: Receipt) -> str:
-    """Give the 80 hex digits that name an entry: the tree id and the leaf hash."""
-    return f"{log.key.tree_id:016x}{receipt.leaf_hash.hex()}"
-
-
-def encode_entry(log: TransparencyLog, receipt: Receipt) -> bytes:
+def encode_entry(found: Found) -> bytes:
     """Give the LogEntry map with its one member, and sign its promise.
 
-    The log has one shard, so the index over all shards is the index in the tree.
+    The promise is about the index over all trees, the proof about the one in the entry's tree.
     """
+    log, receipt, virtual_index = found
     body = encode_base64(record_data(receipt.record))
     integrated_time = receipt.time_ms // 1000
-    promise = log.key.sign_promise(body, integrated_time, receipt.index)
+    promise = log.key.sign_promise(body, integrated_time, virtual_index)
     checkpoint = log.v1_checkpoint(receipt.checkpoint)
     hashes = ",".join(f'"{node.hex()}"' for node in receipt.proof)
     return _ENTRY % (
-        entry_id(log, receipt).encode(),
+        found.entry_id.encode(),
         body,
         integrated_time,
         log.key.log_id.hex().encode(),
-        receipt.index,
+        virtual_index,
         json.dumps(checkpoint.envelope, ensure_ascii=False).encode(),
         hashes.encode(),
         receipt.index,
@@ -67,44 +64,52 @@ def encode_entry(log: TransparencyLog, receipt: Receipt) -> bytes:
     )
 
 
-def answer_created(log: TransparencyLog, receipt: Receipt) -> Response:
+def answer_created(found: Found, query: str = "") -> Response:
     """Answer 201. The ETag has no quotes: clients look the entry up by its exact text."""
-    name = entry_id(log, receipt)
-    headers = (("etag", name), ("location", f"{ENTRIES_PATH}/{name}"))
-    return Response(201, encode_entry(log, receipt) + b"\n", headers=headers)
+    headers = (("etag", found.entry_id), ("location", _location(found, query)))
+    return Response(201, encode_entry(found) + b"\n", headers=headers)
 
 
-def answer_conflict(log: TransparencyLog, receipt: Receipt) -> Response:
+def answer_conflict(found: Found, query: str = "") -> Response:
     """Answer that the log has the entry, and where."""
-    name = entry_id(log, receipt)
-    text = f"an equivalent entry already exists in the transparency log with UUID {name}"
-    return answer_fault(409, text, headers=(("location", f"{ENTRIES_PATH}/{name}"),))
+    text = "an equivalent entry already exists in the transparency log with UUID " + found.entry_id
+    return answer_fault(409, text, headers=(("location", _location(found, query)),))
 
 
-def answer_entry(log: TransparencyLog, receipt: Receipt | None) -> Response:
+def _location(found: Found, query: str) -> str:
+    return f"{ENTRIES_PATH}/{found.entry_id}{query}"
+
+
+def answer_entry(found: Found | None) -> Response:
     """Answer an entry, or 404 with an empty body."""
-    if receipt is None:
+    if found is None:
         return Response(404, b"", "", NO_CACHE)
-    return Response(200, encode_entry(log, receipt) + b"\n", headers=NO_CACHE)
+    return Response(200, encode_entry(found) + b"\n", headers=NO_CACHE)
 
 
-def answer_info(log: TransparencyLog, checkpoint: SignedCheckpoint) -> Response:
-    """Answer LogInfo: the tree's size and root, and a checkpoint for them."""
-    info = {
-        "inactiveShards": [],
+def answer_info(shards: Shards) -> Response:
+    """Answer LogInfo: the size, root and a checkpoint of each tree."""
+    inactive = [_describe(log) for log in shards.frozen]
+    return answer_json(200, {"inactiveShards": inactive, **_describe(shards.active)}, NO_CACHE)
+
+
+def _describe(log: TransparencyLog) -> dict[str, object]:
+    checkpoint = log.tiles.checkpoint()
+    return {
         "rootHash": checkpoint.root.hex(),
         "signedTreeHead": log.v1_checkpoint(checkpoint).envelope,
         "treeID": str(log.key.tree_id),
         "treeSize": checkpoint.size,
     }
-    return answer_json(200, info, NO_CACHE)
 
 
 def answer_error(error: TouchplateError, prefix: str = "") -> Response:
-    """Answer one of our errors: 503 if time must pass, else the client's mistake, 400."""
+    """Answer one of our errors: 503 if time must pass, 405 if the log is frozen, else 400."""
     if isinstance(error, UnavailableError):
         text = "unexpected error communicating with transparency log"
         return answer_fault(503, text, headers=(("retry-after", "1"),))
+    if error.code == "LOG_FROZEN":
+        return answer_fault(405, FROZEN, headers=(("allow", "GET, HEAD"),))
     return answer_fault(400, prefix + str(error))
 
 

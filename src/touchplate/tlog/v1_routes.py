@@ -13,21 +13,22 @@ from touchplate.tlog.log import TransparencyLog
 from touchplate.tlog.query import (
     FaultError,
     check_json,
-    check_tree,
     read_entry_id,
     read_integer,
+    read_tree,
     schema_fault,
 )
 from touchplate.tlog.retrieve import retrieve
+from touchplate.tlog.shards import Shards
 from touchplate.transport.asgi import Handler, Request, Response, Route
 
 # A proposed entry above this size is checked off the event loop: a payload may be megabytes.
 LARGE_BYTES: Final = 64 * 1024
 
 
-def v1_routes(log: TransparencyLog) -> tuple[Route, ...]:
+def v1_routes(shards: Shards) -> tuple[Route, ...]:
     """Give the routes of API v1."""
-    v1_api = _V1(log)
+    v1_api = _V1(shards)
     reads = (
         ("/api/v1/log", v1_api.info),
         ("/api/v1/log/publicKey", v1_api.public_key),
@@ -62,15 +63,15 @@ def _catch(handler: Callable[[Request], Awaitable[Response]]) -> Handler:
 
 
 class _V1:
-    """The handlers of one log."""
+    """The handlers of one log and its trees."""
 
-    def __init__(self, log: TransparencyLog) -> None:
-        self._log = log
-        self._append = Appender(log.tiles)
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        self._append = Appender(shards.active.tiles)
 
     async def create(self, request: Request) -> Response:
         check_json(request)
-        log = self._log
+        log = self._shards.active
         try:
             proposed = parse_proposed(request.body)
         except MalformedError as error:
@@ -83,37 +84,34 @@ class _V1:
             receipt = await self._append(log.submission(admitted))
         except TouchplateError as error:
             return v1.answer_error(error, "error processing entry: ")
+        found = self._shards.found(log, receipt)
         if receipt.duplicate and log.settings.duplicate_is_conflict:
-            return v1.answer_conflict(log, receipt)
-        return v1.answer_created(log, receipt)
+            return v1.answer_conflict(found)
+        return v1.answer_created(found)
 
     async def by_index(self, request: Request) -> Response:
         index = read_integer(request, "logIndex", minimum=0)
-        return await request.run(lambda: v1.answer_entry(self._log, self._log.read(index)))
+        return await request.run(lambda: v1.answer_entry(self._shards.read(index)))
 
     async def by_uuid(self, request: Request) -> Response:
-        leaf = read_entry_id(request.params["uuid"], self._log.key.tree_id)
-        return await request.run(
-            lambda: v1.answer_entry(self._log, None if leaf is None else self._log.find(leaf))
-        )
+        wanted = read_entry_id(request.params["uuid"])
+        return await request.run(lambda: v1.answer_entry(self._shards.find(*wanted)))
 
     async def retrieve(self, request: Request) -> Response:
         check_json(request)
-        return await request.run(retrieve, self._log, request.body)
+        return await request.run(retrieve, self._shards, request.body)
 
     async def info(self, request: Request) -> Response:
-        return await request.run(lambda: v1.answer_info(self._log, self._log.tiles.checkpoint()))
+        return await request.run(v1.answer_info, self._shards)
 
     async def public_key(self, request: Request) -> Response:
-        check_tree(request, self._log.key.tree_id)
-        pem = self._log.key.signer.public_key.pem().encode()
+        pem = read_tree(request, self._shards).key.signer.public_key.pem().encode()
         return Response(200, pem, "application/x-pem-file", v1.NO_CACHE)
 
     async def proof(self, request: Request) -> Response:
         first = read_integer(request, "firstSize", minimum=1, default=1)
         last = read_integer(request, "lastSize", minimum=1)
-        check_tree(request, self._log.key.tree_id)
-        return await request.run(_consistency, self._log, first, last)
+        return await request.run(_consistency, read_tree(request, self._shards), first, last)
 
 
 def _consistency(log: TransparencyLog, first: int, last: int) -> Response:
