@@ -30,19 +30,38 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--ca-key",
         choices=("p256", "p384"),
-        default="p256",
-        help="kind of the certificate authority's signing key, at the first start",
+        help="kind of the certificate authority's signing key, at the first start (p256)",
+    )
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="the settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml, if it is there)",
+    )
+    parser.add_argument(
+        "--database",
+        metavar="URI",
+        help="where the logs' databases rest (TOUCHPLATE_DATABASE; default: the folder)",
+    )
+    parser.add_argument(
+        "--objects",
+        metavar="URI",
+        help="where tiles and other immutable files rest (TOUCHPLATE_OBJECTS; default: the folder)",
     )
 
 
 def run(arguments: Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
+    from_file = load_server("config").load_settings(
+        os.environ, data=arguments.data, config=arguments.config
+    )
     settings = load_server("settings").make_settings(
         os.environ,
-        data=arguments.data,
+        from_file,
         listen=arguments.listen,
         url=arguments.url,
         ca_key=arguments.ca_key,
+        database=arguments.database,
+        objects=arguments.objects,
     )
     load_server("run").serve(settings, _say)
     return 0

@@ -1,6 +1,7 @@
 """The data folder: what a deployment must not lose, and who may touch it.
 
-    DATA/instance.json      the public URL, when it was made, and whether the first start is done
+    DATA/touchplate.toml    the settings, if there are any (`config`)
+         instance.json      the public URL, when it was made, and whether the first start is done
          lock               held by the server that runs on this folder
          keys/NAME.pem      private keys, PKCS#8, 0600
          certificates/      chains of the CA and the timestamp authority, PEM, leaf first
@@ -189,8 +190,8 @@ def _check_folder(path: Path) -> None:
 
 
 def _check_empty(path: Path) -> None:
-    # What a start leaves that died before it could write instance.json.
-    ours = {"lock", "keys", "certificates", "objects"}
+    # Settings, and what a start leaves that died before it could write instance.json.
+    ours = {"lock", "keys", "certificates", "objects", "touchplate.toml"}
     found = [
         each.name
         for each in path.iterdir()

@@ -145,17 +145,17 @@ def _listening(settings: ServeSettings, folder: DataFolder) -> Iterator[socket.s
     """Bind the address; port 0 means the port of the last time if it is free, else any."""
     listener = None
     instance = folder.instance
-    if settings.listen_port == 0 and instance is not None and instance.url_follows_listen:
+    host, port = settings.listen
+    if port == 0 and instance is not None and instance.url_follows_listen:
         before = parse_origin(instance.url)
-        port = int(before.url.rpartition(":")[2])
         with suppress(OSError):
-            listener = _bind(before.host, port)
+            listener = _bind(before.host, int(before.url.rpartition(":")[2]))
     try:
-        listener = listener or _bind(settings.listen_host, settings.listen_port)
+        listener = listener or _bind(host, port)
     except OSError as error:
         raise SettingsError(
             "SETTINGS_INVALID",
-            f"cannot listen on {settings.listen_host}:{settings.listen_port}: {error.strerror}",
+            f"cannot listen on {host}:{port}: {error.strerror}",
             hint="give a free address with --listen HOST:PORT",
         ) from error
     with listener:

@@ -1,25 +1,62 @@
-"""What the operator says about a deployment: on the command line, else in the environment.
+"""What the operator says about a deployment: command line, else environment, else file, else this.
 
-docs/reference/settings.md has the same table; a test holds the two together.
+`config` reads the file; each table of it is a data class here, whose members say of what kind they
+are. docs/reference/settings.md has the same tables; a test holds the two together.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from touchplate.entries.admission import ALLOWED
 from touchplate.errors import SettingsError
+from touchplate.server.limits import Rate, parse_rate
+from touchplate.server.reading import (
+    BOOLEAN,
+    FILE,
+    NETWORKS,
+    URI,
+    Kind,
+    Network,
+    choice,
+    integer,
+    member,
+    read_text,
+    seconds,
+    several,
+    table,
+)
 from touchplate.transport.http import is_loopback
 
-DEFAULT_LISTEN: Final = "127.0.0.1:7878"
-
-# Environment variable: what it sets. The command line wins over them.
+# Environment variable: what it sets. The command line wins over them, they win over the file.
 VARIABLES: Final[Mapping[str, str]] = {
     "TOUCHPLATE_DATA": "data",
+    "TOUCHPLATE_CONFIG": "config",
     "TOUCHPLATE_LISTEN": "listen",
     "TOUCHPLATE_URL": "url",
+    "TOUCHPLATE_WORKERS": "workers",
+    "TOUCHPLATE_DATABASE": "storage.database",
+    "TOUCHPLATE_OBJECTS": "storage.objects",
 }
+
+MAX_WORKERS: Final = 64
+# Names of log-v1's operations, as upstream's own setting has them.
+V1_ENDPOINTS: Final = frozenset(
+    {
+        "searchIndex",
+        "getLogInfo",
+        "getPublicKey",
+        "getLogProof",
+        "createLogEntry",
+        "getLogEntryByIndex",
+        "getLogEntryByUUID",
+        "searchLogQuery",
+    }
+)
+# Kinds that new entries may be of.
+V1_KINDS: Final = frozenset({"hashedrekord", "dsse", "intoto", "rekord"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,59 +72,6 @@ class Origin:
     def protects(self) -> bool:
         """Say whether what passes under this URL can be read or changed on the way."""
         return self.url.startswith("https://") or is_loopback(self.host)
-
-
-@dataclass(frozen=True, slots=True)
-class ServeSettings:
-    """How one server process runs."""
-
-    # Folder of keys, logs and certificates; made if it is not there.
-    data: Path
-    # Address to listen on; port 0 takes a free one (the one of the last time if it still is).
-    listen_host: str = "127.0.0.1"
-    listen_port: int = 7878
-    # Where clients reach the service; None: where it was before, else where it listens.
-    url: Origin | None = None
-    # Kind of the certificate authority's signing key; chosen at the first start, then kept.
-    ca_key: str = "ecdsa-p256"
-    # Threads for signatures and disk beside the event loop; 0: two for each processor, at least 4.
-    threads: int = 0
-    # On SIGTERM requests under way have so long to end.
-    drain_seconds: int = 20
-
-
-def make_settings(
-    environ: Mapping[str, str],
-    *,
-    data: str | None = None,
-    listen: str | None = None,
-    url: str | None = None,
-    ca_key: str = "ecdsa-p256",
-) -> ServeSettings:
-    """Put together what was given; raises SETTINGS_INVALID naming the value."""
-    listen_host, listen_port = parse_listen(
-        listen or environ.get("TOUCHPLATE_LISTEN") or DEFAULT_LISTEN
-    )
-    origin = url or environ.get("TOUCHPLATE_URL")
-    return ServeSettings(
-        data=data_folder(environ, data),
-        listen_host=listen_host,
-        listen_port=listen_port,
-        url=parse_origin(origin) if origin else None,
-        ca_key=_ca_key(ca_key),
-    )
-
-
-def data_folder(environ: Mapping[str, str], data: str | None = None) -> Path:
-    """Choose the data folder: argument, TOUCHPLATE_DATA, else the user's data folder."""
-    given = data or environ.get("TOUCHPLATE_DATA")
-    if given:
-        return Path(given).absolute()
-    base = environ.get("XDG_DATA_HOME", "")
-    # The XDG specification: a relative path there is to be ignored.
-    if not base.startswith("/"):
-        base = f"{environ.get('HOME') or Path.home()}/.local/share"
-    return Path(base) / "touchplate" / "server"
 
 
 def parse_listen(text: str) -> tuple[str, int]:
@@ -134,12 +118,172 @@ def listen_origin(host: str, port: int) -> Origin:
     return parse_origin(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
 
 
-def _ca_key(kind: str) -> str:
+def _read_ca_key(value: object) -> str:
     kinds = {"p256": "ecdsa-p256", "p384": "ecdsa-p384"}
-    kind = kinds.get(kind, kind)
+    kind = kinds.get(read_text(value), read_text(value))
     if kind not in kinds.values():
         raise SettingsError("SETTINGS_INVALID", f"CA key {kind!r}", expected="p256 or p384")
     return kind
+
+
+CA_KEY: Final = Kind('"p256" or "p384"', _read_ca_key)
+LISTEN: Final = Kind("HOST:PORT", lambda value: parse_listen(read_text(value)))
+OPTIONAL_LISTEN: Final[Kind[tuple[str, int] | None]] = Kind("HOST:PORT", LISTEN.read)
+OPTIONAL_ORIGIN: Final[Kind[Origin | None]] = Kind(
+    "http:// or https:// and a host", lambda value: parse_origin(read_text(value))
+)
+RATE: Final[Kind[Rate | None]] = Kind(
+    '"off", or a rate such as "100/s burst 500" (s, min or h)',
+    lambda value: parse_rate(read_text(value)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where state rests; None: in the data folder."""
+
+    # Of the logs: what changes.
+    database: str | None = member(URI, None)
+    # Tiles, entries, issuers, files of the trust repository: what never changes.
+    objects: str | None = member(URI, None)
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the transparency log takes and answers, and how much may wait in each of the logs."""
+
+    # 201 with its proof for an entry that the log has, or upstream's 409.
+    duplicates: str = member(choice("accept", "conflict"), "accept")
+    # Take envelopes in v2 requests as `dsse` 0.0.2 entries.
+    dsse_v002: bool = member(BOOLEAN, default=True)
+    # Registry names of what new hashedrekord entries may use.
+    algorithms: frozenset[str] = member(several(ALLOWED), ALLOWED)
+    # Kinds that new v1 entries may be of.
+    kinds: frozenset[str] = member(several(V1_KINDS), V1_KINDS)
+    # Operations of the v1 API that are answered; the others give 501.
+    endpoints: frozenset[str] = member(several(V1_ENDPOINTS), V1_ENDPOINTS)
+    # Keep the attestations of intoto entries.
+    attestations: bool = member(BOOLEAN, default=False)
+    max_attestation_bytes: int = member(integer(1, 4 * 1024 * 1024), 100 * 1024)
+    # Entries that may wait for their batch, in each process.
+    max_waiting: int = member(integer(1, 1_000_000), 4096)
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """How often one client may ask; None: as often as it likes."""
+
+    # Requests that make or search something (POST), for each address.
+    address: Rate | None = member(RATE, None)
+    # Requests that read (GET), for each address.
+    reads: Rate | None = member(RATE, None)
+    # Certificates for each identity, and log entries for each identity or key.
+    identity: Rate | None = member(RATE, None)
+    # Whose X-Forwarded-For is believed.
+    proxies: tuple[Network, ...] = member(NETWORKS, ())
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """Search."""
+
+    enabled: bool = member(BOOLEAN, default=True)
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessSettings:
+    """Whether checkpoints wait for witnesses."""
+
+    # The witness policy; None: no witnesses.
+    policy: Path | None = member(FILE, None)
+    # What happens when too few answer: nothing is published, or the checkpoint without them.
+    mode: str = member(choice("fail-closed", "fail-open"), "fail-closed")
+    # How long a checkpoint waits for them.
+    deadline_seconds: float = member(seconds(0.01, 60), 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class GrpcSettings:
+    """gRPC beside HTTP."""
+
+    # Where to listen; None: nowhere.
+    listen: tuple[str, int] | None = member(OPTIONAL_LISTEN, None)
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """How one server runs."""
+
+    # Folder of keys, logs and certificates; made if it is not there. Never set by the file.
+    data: Path
+    # Address to listen on; port 0 takes a free one (the one of the last time if it still is).
+    listen: tuple[str, int] = member(LISTEN, ("127.0.0.1", 7878))
+    # Where clients reach the service; None: where it was before, else where it listens.
+    url: Origin | None = member(OPTIONAL_ORIGIN, None)
+    # Kind of the certificate authority's signing key; chosen at the first start, then kept.
+    ca_key: str = member(CA_KEY, "ecdsa-p256")
+    # Processes that answer.
+    workers: int = member(integer(1, MAX_WORKERS), 1)
+    # Threads for signatures and disk beside the event loop of each process; 0: two for each
+    # processor, at least 4.
+    threads: int = member(integer(0, 1024), 0)
+    # On SIGTERM requests under way have so long to end.
+    drain_seconds: int = member(integer(0, 3600), 20)
+    storage: StorageSettings = table(StorageSettings)
+    log: LogSettings = table(LogSettings)
+    limits: LimitSettings = table(LimitSettings)
+    index: IndexSettings = table(IndexSettings)
+    witness: WitnessSettings = table(WitnessSettings)
+    grpc: GrpcSettings = table(GrpcSettings)
+
+
+def make_settings(
+    environ: Mapping[str, str], settings: ServeSettings | None = None, **given: str | None
+) -> ServeSettings:
+    """Put what was given over the environment, and both over `settings`, which the file gave.
+
+    What can be `given` are data, listen, url, ca_key, workers, database and objects. Raises
+    SETTINGS_INVALID naming the value.
+    """
+
+    def find(name: str) -> str | None:
+        return given.get(name) or environ.get(f"TOUCHPLATE_{name.upper()}") or None
+
+    settings = settings or ServeSettings(data_folder(environ, given.get("data")))
+    if listen := find("listen"):
+        settings = replace(settings, listen=parse_listen(listen))
+    if url := find("url"):
+        settings = replace(settings, url=parse_origin(url))
+    if ca_key := given.get("ca_key"):
+        settings = replace(settings, ca_key=CA_KEY.read(ca_key))
+    if workers := find("workers"):
+        settings = replace(settings, workers=_workers(workers))
+    storage = settings.storage
+    if database := find("database"):
+        storage = replace(storage, database=database)
+    if objects := find("objects"):
+        storage = replace(storage, objects=objects)
+    return replace(settings, storage=storage)
+
+
+def data_folder(environ: Mapping[str, str], data: str | None = None) -> Path:
+    """Choose the data folder: argument, TOUCHPLATE_DATA, else the user's data folder."""
+    given = data or environ.get("TOUCHPLATE_DATA")
+    if given:
+        return Path(given).absolute()
+    base = environ.get("XDG_DATA_HOME", "")
+    # The XDG specification: a relative path there is to be ignored.
+    if not base.startswith("/"):
+        base = f"{environ.get('HOME') or Path.home()}/.local/share"
+    return Path(base) / "touchplate" / "server"
+
+
+def _workers(text: str) -> int:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) <= MAX_WORKERS:
+        raise SettingsError(
+            "SETTINGS_INVALID", f"workers {text[:100]!r}", expected=f"1 to {MAX_WORKERS}"
+        )
+    return int(text)
 
 
 def _bad_origin(text: str, reason: str) -> SettingsError:
