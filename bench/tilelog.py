@@ -37,7 +37,7 @@ _SIGNER: Final = generate("ecdsa-p256")
 _NUMBERS: Final = itertools.count()
 
 
-def sign(size: int, root: RootHash, time_ms: int) -> str:
+def sign(size: int, root: RootHash, time_ms: int, _extensions: tuple[str, ...]) -> str:
     """Sign what a checkpoint says."""
     text = f"log.example.com\n{size}\n{root.hex()}\n"
     return f"{text}\n{_SIGNER.sign(text.encode()).hex()} {time_ms}\n"

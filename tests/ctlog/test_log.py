@@ -58,7 +58,7 @@ def test_worked_tree_head() -> None:
     )
     settings = tile_log_settings(example_signer(), ORIGIN, Clock())
 
-    assert settings.sign(1, root, 1767225601000) == (
+    assert settings.sign(1, root, 1767225601000, ()) == (
         "log.example.com/2026\n1\nUwklXqLG6iMEbCodJHO5LDhoPFSM7Z4uIkokMVpUFcc=\n\n"
         "— log.example.com/2026 k5x6VAAAAZt22qvoBAMARzBFAiEAwUFVKkVWykKtUWtxb8oCEYpuJw4k8rMUqWpv0"
         "sR4PBcCIF54bipzvPfIDI8vHd1LTeUbWFij8Lx9d/TTbpUr7z2N\n"

@@ -12,9 +12,9 @@ from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import TileLogSettings
 
 
-def sign(size: int, root: RootHash, time_ms: int) -> str:
+def sign(size: int, root: RootHash, time_ms: int, extensions: tuple[str, ...] = ()) -> str:
     """Give an envelope that says what was signed."""
-    return f"{size} {root.hex()} {time_ms}"
+    return " ".join((str(size), root.hex(), str(time_ms), *extensions))
 
 
 def submission(number: int, size: int = 0) -> Submission:

@@ -5,7 +5,7 @@ on all succeed (a fault that passes) or none does anything any more (the process
 """
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Event, Lock
 
@@ -13,7 +13,13 @@ import pytest
 
 from tests.tilelog.places import Place, fill, submission
 from touchplate.errors import UnavailableError
-from touchplate.storage.database import LogDatabase, LogState, LogTransaction, Segment
+from touchplate.storage.database import (
+    LogDatabase,
+    LogState,
+    LogTransaction,
+    PublishedCheckpoint,
+    Segment,
+)
 from touchplate.storage.memory import MemoryLog
 from touchplate.storage.objects import MemoryObjects, ObjectStore
 from touchplate.tilelog.entry import Receipt
@@ -130,6 +136,26 @@ class DyingLog:
         """Read, or fail."""
         with self._fault.step():
             return self._under.find(identity)
+
+    def published(self) -> PublishedCheckpoint | None:
+        """Read, or fail."""
+        with self._fault.step():
+            return self._under.published()
+
+    def publish(self, checkpoint: PublishedCheckpoint) -> None:
+        """Publish, or fail."""
+        with self._fault.step():
+            self._under.publish(checkpoint)
+
+    def tidy(self) -> None:
+        """Tidy, or fail."""
+        with self._fault.step():
+            self._under.tidy()
+
+    def reindex(self, identities: Iterable[bytes]) -> None:
+        """Reindex, or fail."""
+        with self._fault.step():
+            self._under.reindex(identities)
 
     def close(self) -> None:
         """Leave the database below to its owner."""

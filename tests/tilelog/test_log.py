@@ -299,10 +299,10 @@ def test_failing_signer(place: Place) -> None:
     """While the key is away entries fail, none is logged, and then the log goes on."""
     away = Event()
 
-    def sign_or_fail(size: int, root: RootHash, time_ms: int) -> str:
+    def sign_or_fail(size: int, root: RootHash, time_ms: int, lines: tuple[str, ...]) -> str:
         if away.is_set():
             raise UnavailableError("SERVICE_UNAVAILABLE", "the key is away")
-        return sign(size, root, time_ms)
+        return sign(size, root, time_ms, lines)
 
     log = place.open(sign=sign_or_fail)
     fill(log, 2)

@@ -32,7 +32,8 @@ def tile_log_settings(
         raise SettingsError("SETTINGS_INVALID", "a CT log's key is ECDSA P-256")
     log_id = signer.public_key.key_id
 
-    def sign(size: int, root: RootHash, time_ms: int) -> str:
+    def sign(size: int, root: RootHash, time_ms: int, _extensions: tuple[str, ...]) -> str:
+        # The signature is over the RFC 6962 tree head, which no extension line is part of.
         signed = signer.sign(ct.encode_tree_head_input(size, time_ms, root))
         head = ct.TreeHead(size, time_ms, root, ct.encode_digitally_signed(signed))
         return ct.encode_checkpoint(origin, log_id, head)

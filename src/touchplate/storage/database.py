@@ -1,14 +1,17 @@
 """The seam of a log's database: what changes while the log grows.
 
 It holds one row of state, the entries that are not yet in full bundles, the tiles above level 0
-that are not yet full, and the index of every identity. All of it changes in transactions that one
-process has at a time; whoever reads sees the last one that was committed.
+that are not yet full, the index of every identity, and the checkpoint that was published last. All
+of it changes in transactions that one process has at a time; whoever reads sees the last one that
+was committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
+
+from touchplate.errors import VerificationError
 
 HASH_SIZE: Final = 32
 STAMP_SIZE: Final = 40  # time in ms, u64 big-endian, and the identity, 32 bytes
@@ -24,6 +27,22 @@ class LogState:
     time_ms: int  # of the checkpoint, Unix time
     envelope: str  # the checkpoint, signed
     sealed: int  # entries that rest in objects only; a multiple of BUNDLE_WIDTH
+    frozen: bool = False  # takes no more entries; never becomes false again
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedCheckpoint:
+    """The checkpoint that readers get, where that is not the newest one: witnesses signed it."""
+
+    size: int
+    root: bytes
+    time_ms: int
+    envelope: str  # with the cosignatures
+    frozen: bool = False  # the checkpoint of a frozen state
+
+    def is_before(self, other: "LogState | PublishedCheckpoint") -> bool:
+        """Say whether `other` may take its place: a larger tree, or the same one now frozen."""
+        return (self.size, self.frozen) < (other.size, other.frozen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +81,9 @@ class LogTransaction(Protocol):
     ) -> None:
         """Write segments and (level, index) tiles, and put state `after` in the place of `before`.
 
-        Raises UnavailableError if the state is not `before`: a checkpoint only ever replaces the
-        one that it extends.
+        `before` is None for the first state. A segment or tile that is there is replaced. Raises
+        UnavailableError if the state is not `before` in each of its fields: a checkpoint only ever
+        replaces the one that it extends.
         """
 
     def forget(self, sealed: int) -> None:
@@ -92,6 +112,32 @@ class LogDatabase(Protocol):
     def find(self, identity: bytes) -> int | None:
         """Give the index of the entry with this identity, or None."""
 
+    def published(self) -> PublishedCheckpoint | None:
+        """Give the checkpoint that was published last, or None before the first one."""
+
+    def publish(self, checkpoint: PublishedCheckpoint) -> None:
+        """Put it durably in the place of the published one, if there is none or it `is_before`.
+
+        Else do nothing: another process was quicker. In one step, and never within a transaction
+        of the same thread.
+        """
+
+    def tidy(self) -> None:
+        """Do the upkeep of the index of identities that would hold up a transaction.
+
+        A log calls this now and then beside its transactions, in each process. What can be read
+        or claimed is the same before, meanwhile and after; a crash at any point changes nothing
+        either. A backend without such upkeep does nothing.
+        """
+
+    def reindex(self, identities: Iterable[bytes]) -> None:
+        """Make the index of identities again: those of all entries, in order from index 0.
+
+        In one transaction: others wait or get STORAGE_UNAVAILABLE, and see the old index or the
+        new one. Raises VerificationError TLOG_INVALID, and keeps the old one, if an identity comes
+        twice or their count is not the state's size. `identities` may read this log's segments.
+        """
+
     def close(self) -> None:
         """Release files and connections. Nobody may call it afterwards."""
 
@@ -104,3 +150,13 @@ def is_covered(level: int, index: int, sealed: int) -> bool:
 def lost_race() -> str:
     """Say why a state was not replaced."""
     return "the log's state is not the one that this batch extends"
+
+
+def not_an_index(count: int, size: int) -> VerificationError:
+    """Say that these identities are not one for each entry."""
+    return VerificationError(
+        "TLOG_INVALID",
+        "the entries' identities are not distinct, or not one for each entry",
+        expected=f"{size} identities",
+        found=f"{count} distinct ones",
+    )

@@ -1,6 +1,6 @@
 """A log's database in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
 
@@ -9,9 +9,11 @@ from touchplate.storage.database import (
     BUNDLE_WIDTH,
     LogState,
     LogTransaction,
+    PublishedCheckpoint,
     Segment,
     is_covered,
     lost_race,
+    not_an_index,
 )
 
 
@@ -25,6 +27,7 @@ class MemoryLog:
         self._segments: dict[int, Segment] = {}
         self._tiles: dict[tuple[int, int], bytes] = {}
         self._identities: dict[bytes, int] = {}
+        self._published: PublishedCheckpoint | None = None
 
     @contextmanager
     def transaction(self) -> Iterator[LogTransaction]:
@@ -55,6 +58,34 @@ class MemoryLog:
         """Give the index of the entry with this identity."""
         with self._lock:
             return self._identities.get(identity)
+
+    def published(self) -> PublishedCheckpoint | None:
+        """Give the checkpoint that was published last."""
+        with self._lock:
+            return self._published
+
+    def publish(self, checkpoint: PublishedCheckpoint) -> None:
+        """Put it in the place of the published one if that is before it."""
+        with self._lock:
+            if self._published is None or self._published.is_before(checkpoint):
+                self._published = checkpoint
+
+    def tidy(self) -> None:
+        """Do nothing: a dict needs no upkeep."""
+
+    def reindex(self, identities: Iterable[bytes]) -> None:
+        """Make the index of identities again."""
+        with self._writing:
+            made: dict[bytes, int] = {}
+            count = 0
+            for identity in identities:
+                made[identity] = count
+                count += 1
+            size = self._state.size if self._state else 0
+            if not len(made) == count == size:
+                raise not_an_index(len(made), size)
+            with self._lock:
+                self._identities = made
 
     def close(self) -> None:
         """Keep everything: the next log that is opened over this value goes on with it."""

@@ -5,7 +5,7 @@ database that two connections write. Processes take turns by `BEGIN IMMEDIATE`.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
@@ -19,11 +19,13 @@ from touchplate.storage.database import (
     BUNDLE_WIDTH,
     LogState,
     LogTransaction,
+    PublishedCheckpoint,
     Segment,
     lost_race,
+    not_an_index,
 )
 
-_VERSION: Final = 1  # of the tables below
+_VERSION: Final = 2  # of the tables below
 _STEP_MS: Final = 1  # how long to wait for another process before trying again
 _CHECKPOINT_PAGES: Final = 4000  # 16 MiB of write-ahead log, then it goes into the file
 
@@ -34,7 +36,16 @@ CREATE TABLE state (
     root BLOB NOT NULL,
     time_ms INTEGER NOT NULL,
     envelope TEXT NOT NULL,
-    sealed INTEGER NOT NULL
+    sealed INTEGER NOT NULL,
+    frozen INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE published (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    envelope TEXT NOT NULL,
+    frozen INTEGER NOT NULL
 ) STRICT;
 CREATE TABLE segments (
     first INTEGER PRIMARY KEY,
@@ -53,6 +64,21 @@ CREATE TABLE identities (
     entry INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 """
+
+# version: what makes the tables of the next one
+_MIGRATIONS: Final[Mapping[int, str]] = {
+    1: """
+ALTER TABLE state ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE published (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    size INTEGER NOT NULL,
+    root BLOB NOT NULL,
+    time_ms INTEGER NOT NULL,
+    envelope TEXT NOT NULL,
+    frozen INTEGER NOT NULL
+) STRICT;
+""",
+}
 
 
 class SQLiteLog:
@@ -107,6 +133,52 @@ class SQLiteLog:
         """Give the index of the entry with this identity."""
         with self._reading, _translated(self._path):
             return _find(self._reader, identity)
+
+    def published(self) -> PublishedCheckpoint | None:
+        """Give the checkpoint that was published last."""
+        with self._reading, _translated(self._path):
+            row = self._reader.execute(
+                "SELECT size, root, time_ms, envelope, frozen FROM published"
+            ).fetchone()
+        if row is None:
+            return None
+        size, root, time_ms, envelope, frozen = row
+        return PublishedCheckpoint(size, root, time_ms, envelope, bool(frozen))
+
+    def publish(self, checkpoint: PublishedCheckpoint) -> None:
+        """Put it in the place of the published one if that is before it."""
+        with self._transaction() as connection:
+            connection.execute(
+                "INSERT INTO published VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
+                " size = excluded.size, root = excluded.root, time_ms = excluded.time_ms,"
+                " envelope = excluded.envelope, frozen = excluded.frozen"
+                " WHERE (size, frozen) < (excluded.size, excluded.frozen)",
+                (
+                    checkpoint.size,
+                    checkpoint.root,
+                    checkpoint.time_ms,
+                    checkpoint.envelope,
+                    int(checkpoint.frozen),
+                ),
+            )
+
+    def tidy(self) -> None:
+        """Do nothing yet."""
+
+    def reindex(self, identities: Iterable[bytes]) -> None:
+        """Make the index of identities again."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM identities")
+            total = 0
+            for identity in identities:
+                connection.execute(
+                    "INSERT OR IGNORE INTO identities VALUES (?, ?)", (identity, total)
+                )
+                total += 1
+            count: int = connection.execute("SELECT count(*) FROM identities").get
+            state = _state(connection)
+            if not total == count == (state.size if state else 0):
+                raise not_an_index(count, state.size if state else 0)
 
     def close(self) -> None:
         """Close the file; what was committed is in it."""
@@ -186,14 +258,14 @@ class _Transaction:
         tiles: Mapping[tuple[int, int], bytes] | None = None,
     ) -> None:
         run = self._connection.execute
-        values = (after.size, after.root, after.time_ms, after.envelope, after.sealed)
         if before is None:
-            run("INSERT OR IGNORE INTO state VALUES (1, ?, ?, ?, ?, ?)", values)
+            run("INSERT OR IGNORE INTO state VALUES (1, ?, ?, ?, ?, ?, ?)", _values(after))
         else:
             run(
-                "UPDATE state SET size = ?, root = ?, time_ms = ?, envelope = ?, sealed = ?"
-                " WHERE size = ? AND root = ? AND time_ms = ? AND sealed = ?",
-                (*values, before.size, before.root, before.time_ms, before.sealed),
+                "UPDATE state SET (size, root, time_ms, envelope, sealed, frozen)"
+                " = (?, ?, ?, ?, ?, ?)"
+                " WHERE (size, root, time_ms, envelope, sealed, frozen) = (?, ?, ?, ?, ?, ?)",
+                _values(after) + _values(before),
             )
         if self._connection.changes() != 1:
             raise UnavailableError("STORAGE_UNAVAILABLE", lost_race())
@@ -231,8 +303,25 @@ class _Transaction:
 
 
 def _state(connection: apsw.Connection) -> LogState | None:
-    row = connection.execute("SELECT size, root, time_ms, envelope, sealed FROM state").fetchone()
-    return LogState(*row) if row else None
+    row = connection.execute(
+        "SELECT size, root, time_ms, envelope, sealed, frozen FROM state"
+    ).fetchone()
+    if row is None:
+        return None
+    size, root, time_ms, envelope, sealed, frozen = row
+    return LogState(size, root, time_ms, envelope, sealed, bool(frozen))
+
+
+def _values(state: LogState) -> tuple[int, bytes, int, str, int, int]:
+    """Give the state's columns."""
+    return (
+        state.size,
+        state.root,
+        state.time_ms,
+        state.envelope,
+        state.sealed,
+        int(state.frozen),
+    )
 
 
 def _find(connection: apsw.Connection, identity: bytes) -> int | None:
@@ -254,18 +343,25 @@ def _create(path: Path) -> None:
 
 
 def _prepare(connection: apsw.Connection, path: Path) -> None:
-    """Make the tables in a new file, and refuse one that another version wrote."""
+    """Make the tables in a new file, bring older ones up to date, refuse those of a newer version.
+
+    It runs in a transaction: a crash leaves the old version.
+    """
     version = connection.pragma("user_version")
     if version == 0:
         connection.execute(_TABLES)
-        connection.pragma("user_version", _VERSION)
-    elif version != _VERSION:
+        version = _VERSION
+    while version in _MIGRATIONS:
+        connection.execute(_MIGRATIONS[version])
+        version += 1
+    if version != _VERSION:
         raise SettingsError(
             "SETTINGS_INVALID",
             f"the log database {path} is of another version",
             expected=str(_VERSION),
             found=str(version),
         )
+    connection.pragma("user_version", version)
 
 
 @contextmanager

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from touchplate.errors import RefusedError, UnavailableError
 from touchplate.merkle.edge import EMPTY_EDGE, Edge, Growth, extend
 from touchplate.merkle.proof import check_inclusions
 from touchplate.merkle.tile import TILE_WIDTH
 from touchplate.merkle.tree import EMPTY_ROOT, LeafHash, leaf_hash
 from touchplate.storage.database import LogDatabase, LogState, Segment
-from touchplate.tilelog.entry import Leaf, Receipt, Submission
+from touchplate.tilelog.entry import Leaf, Receipt, SignedCheckpoint, Submission
+from touchplate.tilelog.publish import Publisher
 from touchplate.tilelog.settings import TileLogSettings
-from touchplate.tilelog.tiles import Tiles, checkpoint_of, encode_stamp, existing
+from touchplate.tilelog.tiles import Tiles, encode_stamp, existing
 
 Outcome = Receipt | Exception
 
@@ -26,6 +28,7 @@ class Sequencer:
         self._settings = settings
         self._database = database
         self._tiles = tiles
+        self._publisher = Publisher(settings, database, tiles)
         self._edge: Edge = EMPTY_EDGE
         self._root: bytes = EMPTY_ROOT
 
@@ -43,7 +46,7 @@ class Sequencer:
             try:
                 outcomes |= self._commit(unique, sealed)
                 break
-            except _BuildError as error:
+            except _NotTaken as error:
                 # Without them the others get other indexes: build those again.
                 outcomes |= error.failed
                 unique = {each: unique[each] for each in unique if each not in error.failed}
@@ -53,6 +56,8 @@ class Sequencer:
         identities = list(unique)
         with self._database.transaction() as transaction:
             before = existing(transaction.state())
+            if before.frozen and unique:
+                raise _NotTaken(dict.fromkeys(unique, frozen()))
             edge = self._edge_at(before)
             indexes = transaction.claim(identities, before.size)
             time_ms = max(self._settings.now_ms(), before.time_ms)
@@ -71,19 +76,34 @@ class Sequencer:
                 transaction.store(before, after, segments, _changed_tiles(edge, growth))
             if after.sealed > before.sealed:
                 transaction.forget(after.sealed)
-        # Durable: from here on it may be told.
+        # Durable: from here on it may be told, once it is published.
         self._edge, self._root = growth.edge, after.root
-        checkpoint = checkpoint_of(after)
-        outcomes: dict[bytes, Outcome] = {
-            each: Receipt(index, time_ms, leaf, proof, checkpoint, built.record)
-            for (each, index), leaf, proof, built in zip(
-                new.items(), hashes, proofs, leaves, strict=True
-            )
-        }
+        if not unique:
+            return {}
+        checkpoint, failure = self._publish(after)
+        outcomes: dict[bytes, Outcome] = {}
+        if checkpoint.size == after.size:
+            outcomes = {
+                each: Receipt(index, time_ms, leaf, proof, checkpoint, built.record)
+                for (each, index), leaf, proof, built in zip(
+                    new.items(), hashes, proofs, leaves, strict=True
+                )
+            }
         for each, index in zip(identities, indexes, strict=True):
-            if each not in new:
-                outcomes[each] = self._known(index, after)
+            if each not in outcomes:
+                outcomes[each] = (
+                    self._prove(index, checkpoint, duplicate=each not in new)
+                    if failure is None or index < checkpoint.size
+                    else failure
+                )
         return outcomes
+
+    def _publish(self, state: LogState) -> tuple[SignedCheckpoint, UnavailableError | None]:
+        """Publish the state; if that fails give what is published now, and the failure."""
+        try:
+            return self._publisher.publish(state), None
+        except UnavailableError as error:
+            return self._tiles.published(), error
 
     def _edge_at(self, state: LogState) -> Edge:
         if self._edge.size != state.size or self._root != state.root:
@@ -94,19 +114,27 @@ class Sequencer:
         if growth.edge.size == before.size:
             return before
         size, root = growth.edge.size, growth.root()
-        envelope = self._settings.sign(size, root, time_ms)
+        envelope = self._settings.sign(size, root, time_ms, ())
         return LogState(size, root, time_ms, envelope, before.sealed)
 
-    def _known(self, index: int, state: LogState) -> Outcome:
-        """Prove an entry that the log had already; a failure is this entry's alone."""
+    def _prove(self, index: int, checkpoint: SignedCheckpoint, *, duplicate: bool) -> Outcome:
+        """Prove an entry from the tiles; a failure is this entry's alone.
+
+        The log had it already, or another process published it within a larger tree.
+        """
         try:
-            return replace(self._tiles.receipt(index, state), duplicate=True)
+            return replace(self._tiles.receipt(index, checkpoint), duplicate=duplicate)
         except Exception as error:  # noqa: BLE001 - the rest of the batch is committed
             return error
 
 
-class _BuildError(Exception):
-    """Some submissions did not give a leaf."""
+def frozen() -> RefusedError:
+    """Say that the log takes no more entries."""
+    return RefusedError("LOG_FROZEN", "the log is frozen: it takes no more entries")
+
+
+class _NotTaken(Exception):  # noqa: N818 - not an error: how the rest of the batch begins again
+    """Some submissions did not give a leaf, or the log takes none."""
 
     def __init__(self, failed: dict[bytes, Exception]) -> None:
         super().__init__()
@@ -123,7 +151,7 @@ def _build(
         except Exception as error:  # noqa: BLE001 - its caller gets it, the batch goes on
             failed[identity] = error
     if failed:
-        raise _BuildError(failed)
+        raise _NotTaken(failed)
     return leaves
 
 

@@ -8,6 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from datetime import timedelta
 from threading import Condition, Thread
 from typing import Any, Final, TypeVar
@@ -17,7 +18,7 @@ from touchplate.merkle.tile import TILE_WIDTH
 from touchplate.merkle.tree import EMPTY_ROOT, RootHash
 from touchplate.storage.database import LogDatabase, LogState
 from touchplate.storage.objects import ObjectStore
-from touchplate.tilelog.batch import Outcome, Sequencer
+from touchplate.tilelog.batch import Outcome, Sequencer, frozen
 from touchplate.tilelog.check import check_log
 from touchplate.tilelog.entry import (
     IDENTITY_SIZE,
@@ -26,9 +27,10 @@ from touchplate.tilelog.entry import (
     StoredEntry,
     Submission,
 )
+from touchplate.tilelog.publish import Publisher
 from touchplate.tilelog.seal import Sealer
 from touchplate.tilelog.settings import TileLogSettings
-from touchplate.tilelog.tiles import Tiles, checkpoint_of
+from touchplate.tilelog.tiles import Tiles, existing
 
 Ticket = TypeVar("Ticket")
 
@@ -60,6 +62,7 @@ class TileLog:
         self._database = database
         self._tiles = Tiles(settings, database, objects)
         self._sequencer = Sequencer(settings, database, self._tiles)
+        self._publisher = Publisher(settings, database, self._tiles)
         self._sealer = Sealer(settings, database, objects, self._tiles)
         self._changed = Condition()  # guards everything below
         self._waiting: deque[tuple[Submission, Any, Callable[[Any], None]]] = deque()
@@ -67,6 +70,8 @@ class TileLog:
         self._told: dict[str, str] = {}  # what fails now, as the operator was told
         self._seal_failed = False
         state = self._open()
+        self._publisher.begin(state)
+        self._frozen = state.frozen  # as far as this process knows
         self._size = state.size  # as far as this process knows
         self._sealed = state.sealed  # entries that rest in objects
         self._forgotten = state.sealed  # entries that rest in objects only
@@ -81,8 +86,9 @@ class TileLog:
     def append(self, submission: Submission) -> Future[Receipt]:
         """Append an entry. The receipt comes once it is durable, integrated and proven.
 
-        Raises UnavailableError LOG_BUSY at once if too many entries wait. The future fails with
-        STORAGE_UNAVAILABLE, or with what signing or `build` raised.
+        Raises UnavailableError LOG_BUSY at once if too many entries wait, and RefusedError
+        LOG_FROZEN. The future fails with that too if another process has frozen the log, with
+        STORAGE_UNAVAILABLE, or with what signing, cosigning or `build` raised.
         """
         future: Future[Receipt] = Future()
         self.submit(submission, future, _resolve)
@@ -98,11 +104,13 @@ class TileLog:
 
         Equal `deliver`s are called once for each batch, with all of their tickets, in the
         committing thread: an event loop is woken once and not for each entry. They must not block.
-        Raises UnavailableError LOG_BUSY as `append` does.
+        Raises UnavailableError LOG_BUSY and RefusedError LOG_FROZEN as `append` does.
         """
         if len(submission.identity) != IDENTITY_SIZE:
             raise AssertionError("an identity has 32 bytes")
         with self._changed:
+            if self._frozen:
+                raise frozen()
             if self._closing:
                 raise UnavailableError("LOG_BUSY", "the log is closed", retry_after=_BUSY_RETRY)
             if len(self._waiting) >= self._settings.max_waiting:
@@ -122,8 +130,37 @@ class TileLog:
                 self._changed.notify_all()
 
     def checkpoint(self) -> SignedCheckpoint:
-        """Give the newest checkpoint, also when another process made it."""
-        return checkpoint_of(self._tiles.state())
+        """Give the published checkpoint, also when another process made it.
+
+        With cosigning it is the newest that was cosigned, else the newest there is.
+        """
+        return self._tiles.published()
+
+    @property
+    def is_frozen(self) -> bool:
+        """Say whether the log takes no more entries, also when another process froze it."""
+        return self._tiles.state().frozen
+
+    def freeze(self, extension: str) -> SignedCheckpoint:
+        """Take no more entries, in any process, and sign the checkpoint with the extension line.
+
+        What waits in a queue is refused. A log that is frozen stays as it is: to do it again
+        changes nothing, but publishes the frozen checkpoint if cosigning had failed. Gives the
+        published checkpoint. Raises UnavailableError.
+        """
+        with self._database.transaction() as transaction:
+            state = existing(transaction.state())
+            if not state.frozen:
+                time_ms = max(self._settings.now_ms(), state.time_ms)
+                envelope = self._settings.sign(
+                    state.size, RootHash(state.root), time_ms, (extension,)
+                )
+                before = state
+                state = replace(state, time_ms=time_ms, envelope=envelope, frozen=True)
+                transaction.store(before, state)
+        with self._changed:
+            self._frozen = True
+        return self._publisher.publish(state)
 
     def read_tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes | None:
         """Give the first `width` hashes of a tile, or None if the log is not that large."""
@@ -138,15 +175,20 @@ class TileLog:
         return self._tiles.entry(index)
 
     def find(self, identity: bytes) -> int | None:
-        """Give the index of the entry with this identity, or None."""
+        """Give the index of the entry with this identity, or None; it may not be published yet."""
         return self._database.find(identity)
 
     def receipt(self, index: int) -> Receipt:
-        """Prove an entry's inclusion in the newest checkpoint. Raises RefusedError NOT_FOUND."""
+        """Prove an entry's inclusion in `checkpoint()`. Raises RefusedError NOT_FOUND."""
         return self._tiles.receipt(index)
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
-        """Give the consistency proof between two sizes. Raises RefusedError NOT_FOUND."""
+        """Give the consistency proof between two sizes, up to that of `checkpoint()`.
+
+        Raises RefusedError NOT_FOUND.
+        """
+        if new_size > self._tiles.published().size:
+            raise RefusedError("NOT_FOUND", f"the log has not published a tree of {new_size}")
         return self._tiles.consistency(old_size, new_size)
 
     def root_at(self, size: int) -> RootHash:
@@ -192,7 +234,7 @@ class TileLog:
             state = transaction.state()  # another process may have been quicker
             if state is None:
                 time_ms = self._settings.now_ms()
-                envelope = self._settings.sign(0, EMPTY_ROOT, time_ms)
+                envelope = self._settings.sign(0, EMPTY_ROOT, time_ms, ())
                 state = LogState(0, EMPTY_ROOT, time_ms, envelope, 0)
                 transaction.store(None, state)
         return state
@@ -232,6 +274,10 @@ class TileLog:
             self._recovered(_BATCH_FAILED)
         top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
         with self._changed:
+            if any(
+                isinstance(each, RefusedError) and each.code == "LOG_FROZEN" for each in outcomes
+            ):
+                self._frozen = True
             # If dropping the rows failed, the next batch takes them along.
             self._forgotten = sealed
             rested = self._size == self._noted

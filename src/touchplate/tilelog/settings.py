@@ -4,6 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from touchplate.merkle.tree import RootHash
+from touchplate.tilelog.entry import SignedCheckpoint
+
+ProveConsistency = Callable[[int], tuple[bytes, ...]]
+"""An older size -> the consistency proof from it. Raises RefusedError NOT_FOUND."""
+
+Cosign = Callable[[SignedCheckpoint, ProveConsistency], str]
+"""A checkpoint, and proofs to it -> its envelope with cosignatures. Raises UnavailableError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +29,23 @@ class TileLogSettings:
     hashed: Callable[[bytes], bytes]
     """One record -> what its leaf hash covers. Raises MalformedError."""
 
-    sign: Callable[[int, RootHash, int], str]
-    """Size, root and time (Unix, ms) -> the signed checkpoint. Raises UnavailableError."""
+    sign: Callable[[int, RootHash, int, tuple[str, ...]], str]
+    """Size, root, time (Unix, ms) and extension lines -> the signed checkpoint.
+
+    Raises UnavailableError.
+    """
 
     now_ms: Callable[[], int]
     """The clock, Unix time in ms. The log's own times never go backwards, even if this does."""
+
+    cosign: Cosign | None = None
+    """What gets a checkpoint its cosignatures before anybody is told of it; None if nothing does.
+
+    It is called after the commit, outside of any transaction, in the thread that commits: the next
+    batch gathers meanwhile. If it raises UnavailableError, the batch's entries are in the log and
+    their submitters get the error; the published checkpoint stays, and a later one that succeeds
+    covers them. Several processes may call it at once for different sizes.
+    """
 
     max_waiting: int = 4096
     """Entries that may wait for their batch; more are refused with LOG_BUSY."""

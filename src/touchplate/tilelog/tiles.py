@@ -22,7 +22,13 @@ from touchplate.merkle.tile import (
     tree_root,
 )
 from touchplate.merkle.tree import HASH_SIZE, RootHash, leaf_hash
-from touchplate.storage.database import STAMP_SIZE, LogDatabase, LogState, Segment
+from touchplate.storage.database import (
+    STAMP_SIZE,
+    LogDatabase,
+    LogState,
+    PublishedCheckpoint,
+    Segment,
+)
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.entry import Receipt, SignedCheckpoint, StoredEntry
 from touchplate.tilelog.settings import TileLogSettings
@@ -44,6 +50,15 @@ class Tiles:
     def state(self) -> LogState:
         """Give the state that was committed last."""
         return existing(self._database.state())
+
+    def published(self) -> SignedCheckpoint:
+        """Give the checkpoint that readers get: the cosigned one, if this log has them cosigned."""
+        if self._settings.cosign is None:
+            return checkpoint_of(self.state())
+        published = self._database.published()
+        if published is None:
+            raise UnavailableError("STORAGE_UNAVAILABLE", "the log's database has become empty")
+        return checkpoint_of(published)
 
     def read_tile(self, level: int, index: int, width: int = TILE_WIDTH) -> bytes | None:
         """Give the first `width` hashes of a tile, or None if the log is not that large."""
@@ -95,19 +110,19 @@ class Tiles:
             return None
         return self._entry(index, index - place, records, stamps)
 
-    def receipt(self, index: int, state: LogState | None = None) -> Receipt:
-        """Prove an entry's inclusion in the newest checkpoint, or in an earlier state.
+    def receipt(self, index: int, checkpoint: SignedCheckpoint | None = None) -> Receipt:
+        """Prove an entry's inclusion in the published checkpoint, or in another one.
 
         Raises RefusedError NOT_FOUND if that is smaller.
         """
-        state = state or self.state()
-        entry = self.entry(index) if 0 <= index < state.size else None
+        checkpoint = checkpoint or self.published()
+        entry = self.entry(index) if 0 <= index < checkpoint.size else None
         if entry is None:
             raise RefusedError("NOT_FOUND", f"the log has no entry {index}")
         leaf = leaf_hash(self._settings.hashed(entry.record))
-        proof = inclusion_proof(index, state.size, self.read_hashes)
-        check_inclusion(index, state.size, leaf, proof, state.root)
-        return Receipt(index, entry.time_ms, leaf, proof, checkpoint_of(state), entry.record)
+        proof = inclusion_proof(index, checkpoint.size, self.read_hashes)
+        check_inclusion(index, checkpoint.size, leaf, proof, checkpoint.root)
+        return Receipt(index, entry.time_ms, leaf, proof, checkpoint, entry.record)
 
     def consistency(self, old_size: int, new_size: int) -> tuple[bytes, ...]:
         """Give the proof that the tree of `new_size` begins with the tree of `old_size`.
@@ -190,8 +205,8 @@ def existing(state: LogState | None) -> LogState:
     return state
 
 
-def checkpoint_of(state: LogState) -> SignedCheckpoint:
-    """Give the checkpoint that the state holds."""
+def checkpoint_of(state: LogState | PublishedCheckpoint) -> SignedCheckpoint:
+    """Give the checkpoint that was stored."""
     return SignedCheckpoint(state.size, RootHash(state.root), state.time_ms, state.envelope)
 
 

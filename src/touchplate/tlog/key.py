@@ -34,9 +34,11 @@ class LogKey:
     tree_id: int
     """Names the tree in the v1 API: a positive int64, the same for as long as the log lives."""
 
-    def sign_checkpoint(self, size: int, root: RootHash, _time_ms: int) -> str:
+    def sign_checkpoint(
+        self, size: int, root: RootHash, _time_ms: int, extensions: tuple[str, ...] = ()
+    ) -> str:
         """Sign the tree as C2SP tlog-checkpoint has it: the origin is the signature's name."""
-        return self._sign_note(encode_checkpoint(self.origin, size, root))
+        return self._sign_note(encode_checkpoint(self.origin, size, root, extensions))
 
     def sign_v1_checkpoint(self, size: int, root: RootHash) -> str:
         """Sign the tree as Rekor v1 does: the origin has the tree id, the signature's name not."""
