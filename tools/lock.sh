@@ -12,7 +12,7 @@ compile() { # output file, then what to compile
         --no-emit-index-url --no-emit-find-links --no-config --output-file "$output" "$@" pyproject.toml
 }
 
-extras="--extra server --extra postgres --extra s3 --extra grpc"
+extras="--extra server --extra postgres --extra s3 --extra grpc --extra pkcs11 --extra aws"
 # shellcheck disable=SC2086  # the words of it
 compile requirements/dev.txt $extras --group dev "$@"
 # shellcheck disable=SC2086
