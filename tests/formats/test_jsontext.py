@@ -81,6 +81,75 @@ def test_duplicate_is_named() -> None:
         parse(b'{"a":{"hint":"x","hint":"y"}}')
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"a":"\"","a":""}',
+        r'{"a":1,"\u0061":1}',
+        r'{"a":"\\","a":"\""}',
+        r'{"x":[{"a":{},"a":{"b":"\"\"\""}}]}',
+        r'{"a":{"b":"c","d":["e"]},"a":"\"\"\"\""}',
+    ],
+)
+def test_duplicate_beside_quotes(text: str) -> None:
+    """Quotes inside of strings, however many, never make up for a member that was dropped."""
+    assert code_of(text) == code_of(text.encode()) == CODE
+
+
+names = st.sampled_from(["a", "b", '"', '""', "\\", "", ":", "é", "\n"])
+members = st.deferred(
+    lambda: st.lists(
+        st.tuples(names, names | st.integers() | members | st.lists(names | members, max_size=3)),
+        max_size=4,
+    ).map(tuple)
+)
+
+
+def written(value: object, *, is_ascii: bool) -> str:
+    """Write pairs as an object, whatever their names, with quotes escaped in one of two ways."""
+    if isinstance(value, tuple):
+        pairs = (
+            f"{written(name, is_ascii=is_ascii)}: {written(item, is_ascii=is_ascii)}"
+            for name, item in value
+        )
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(written(item, is_ascii=is_ascii) for item in value) + "]"
+    if is_ascii and isinstance(value, str):
+        return '"' + "".join(f"\\u{ord(character):04x}" for character in value) + '"'
+    return json.dumps(value, ensure_ascii=False)
+
+
+def has_duplicate(value: object) -> bool:
+    """Say whether any object of these pairs has a name twice."""
+    if isinstance(value, tuple):
+        return len({name for name, _ in value}) < len(value) or any(
+            has_duplicate(item) for _, item in value
+        )
+    return isinstance(value, list) and any(has_duplicate(item) for item in value)
+
+
+@given(members, st.booleans())
+def test_any_duplicate(value: object, is_ascii: bool) -> None:
+    """A document is refused exactly if some object in it has a name twice."""
+    text = written(value, is_ascii=is_ascii).encode()
+    try:
+        parse(text)
+    except MalformedError as error:
+        assert "occurs twice" in error.message  # noqa: PT017 - both outcomes are right
+        assert has_duplicate(value)
+    else:
+        assert not has_duplicate(value)
+
+
+@pytest.mark.parametrize("size", [60_000, 70_000])
+def test_duplicate_in_any_size(size: int) -> None:
+    """Short documents and long ones are read in different ways, to the same answer."""
+    for start in ('{"a":1,"a":"', '{"a":{"b":1,"b":2},"c":"'):
+        assert code_of(start + "x" * size + '"}') == CODE
+    assert parse('{"a":1,"b":"' + "x" * size + '"}')["a"] == 1
+
+
 def test_surrogate_pair() -> None:
     """A whole pair is one character."""
     assert parse(b'{"a":"\\ud83d\\ude00"}') == {"a": "\U0001f600"}

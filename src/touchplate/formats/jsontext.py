@@ -8,6 +8,7 @@ errors. Canonical output is in `jcs`.
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from json import JSONDecoder
+from re import compile as compile_pattern
 from typing import Any, Final, NoReturn
 
 from touchplate.errors import MalformedError
@@ -41,7 +42,13 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-_DECODER: Final = JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+_STRICT: Final = JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+# Three times as fast, and keeps the last of two members: counting tells.
+_FAST: Final = JSONDecoder(parse_constant=_no_constant)
+_MAX_FAST: Final = 64 * 1024
+"""Above this a document is mostly values that nobody looks at, and counting them costs more."""
+_UNICODE_ESCAPE: Final = compile_pattern(rb"\\u")
+"""The only way to half of a surrogate pair, when the text itself is UTF-8."""
 
 
 def parse_json(
@@ -83,23 +90,55 @@ def parse_json_value(
             found=f"{len(data)} bytes",
         )
     try:
+        octets = data.encode(errors="surrogatepass") if isinstance(data, str) else data
         text = data if isinstance(data, str) else data.decode()
-        brackets = text.count("{") + text.count("[")
-        if brackets + text.count(",") > max_values:
-            raise MalformedError(
-                "LIMIT_EXCEEDED", f"{what} holds too much", expected=f"at most {max_values} values"
-            )
-        value = _DECODER.decode(text)
+        if len(octets) > max_values:
+            _check_values(octets, what, max_values)
+        if len(octets) > _MAX_FAST:
+            value = _STRICT.decode(text)
+            containers = octets.count(b"{") + octets.count(b"[")
+        else:
+            value = _FAST.decode(text)
+            strings, containers = _count(value)
+            # A string in the text has two quotes, and one with a quote inside has more: if no
+            # quote is left over then nothing that was read has been dropped, so no name was twice.
+            if 2 * strings != len(octets) - len(octets.replace(b'"', b"")):
+                value = _STRICT.decode(text)
     except RecursionError:
         raise _too_deep(what) from None
     except ValueError as problem:  # JSONDecodeError and UnicodeDecodeError are among them
         raise MalformedError(error, f"{what} is not JSON: {problem}") from problem
     # Both need a walk over all values, so first rule out most documents cheaply.
-    if brackets > MAX_DEPTH:
+    if containers > MAX_DEPTH:
         _check_depth(value, what)
-    if isinstance(data, str) or "\\ud" in text or "\\uD" in text:
+    if isinstance(data, str) or _UNICODE_ESCAPE.search(octets):
         _check_surrogates(value, what, error)
     return value
+
+
+def _check_values(octets: bytes, what: str, max_values: int) -> None:
+    if octets.count(b"{") + octets.count(b"[") + octets.count(b",") > max_values:
+        raise MalformedError(
+            "LIMIT_EXCEEDED", f"{what} holds too much", expected=f"at most {max_values} values"
+        )
+
+
+def _count(value: Any) -> tuple[int, int]:  # noqa: ANN401 - any JSON value
+    """How many strings (names of members too), and how many arrays and objects are in a value."""
+    strings = containers = 0
+    waiting = [value]
+    for item in waiting:  # which grows while we walk
+        kind = item.__class__
+        if kind is str:
+            strings += 1
+        elif kind is dict:
+            containers += 1
+            strings += len(item)
+            waiting += item.values()
+        elif kind is list:
+            containers += 1
+            waiting += item
+    return strings, containers
 
 
 def _check_depth(value: Any, what: str) -> None:  # noqa: ANN401 - any JSON value
