@@ -69,7 +69,7 @@ def storage(kind: str) -> Iterator[tuple[LogDatabase, ObjectStore]]:
     """Open new storage; it is gone afterwards."""
     with tempfile.TemporaryDirectory() as folder:
         where = "memory:" if kind == "memory" else f"file://{folder}"
-        database = open_log(where if kind == "memory" else f"{where}/log.db")
+        database = open_log(where, "log")
         yield database, open_objects(where if kind == "memory" else f"{where}/objects")
         database.close()
 

@@ -1,10 +1,20 @@
-"""What every test may ask for: the real bundles of the conformance suite."""
+"""What every test may ask for: the real bundles of the conformance suite, and real servers."""
 
 import os
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.servers.fixtures import (
+    new_postgres,
+    new_s3,
+    own_postgres,
+    own_s3,
+    shared_servers,
+)
+
+__all__ = ["new_postgres", "new_s3", "own_postgres", "own_s3", "shared_servers"]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -6,29 +6,49 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers.fixtures import S3_ENVIRON
 from touchplate.storage.database import LogDatabase
 from touchplate.storage.objects import ObjectStore
 from touchplate.storage.schemes import SCHEMES, open_log, open_objects
 
-URIS = {"memory": "memory:", "file": "file://{folder}/store-{number}"}
+# Backends that need a server are left out of `make test-fast`.
+SERVERS = {"postgresql": "new_postgres", "s3": "new_s3"}
 
 
-@pytest.fixture(params=list(SCHEMES))
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], str]:
-    """Give a maker of URIs of one backend, each for a new store."""
+def schemes(kind: str) -> list[object]:
+    """Give the schemes that have this kind of store, those with a server marked as slow."""
+    names = [name for name, scheme in SCHEMES.items() if getattr(scheme, kind)]
+    return [
+        pytest.param(name, marks=pytest.mark.slow) if name in SERVERS else name for name in names
+    ]
+
+
+def new_uris(scheme: str, request: pytest.FixtureRequest, folder: Path) -> Callable[[], str]:
+    """Give a maker of URIs of one scheme, each for a new store."""
     numbers = itertools.count()
-    return lambda: URIS[request.param].format(folder=tmp_path, number=next(numbers))
+    if scheme in SERVERS:
+        maker: Callable[[], str] = request.getfixturevalue(SERVERS[scheme])
+        return maker
+    if scheme == "memory":
+        return lambda: "memory:"
+    return lambda: f"{scheme}://{folder}/store-{next(numbers)}"
 
 
-@pytest.fixture
-def objects(uri: Callable[[], str]) -> ObjectStore:
+@pytest.fixture(params=schemes("objects"))
+def objects(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     """Give an empty object store."""
-    return open_objects(uri())
+    return open_objects(new_uris(request.param, request, tmp_path)(), S3_ENVIRON)
+
+
+@pytest.fixture(params=schemes("log"))
+def log_uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give the URI of a store without logs."""
+    return new_uris(request.param, request, tmp_path)()
 
 
 @pytest.fixture
-def database(uri: Callable[[], str]) -> Iterator[LogDatabase]:
+def database(log_uri: str) -> Iterator[LogDatabase]:
     """Give the database of a log that is not there yet."""
-    opened = open_log(uri())
+    opened = open_log(log_uri, "log")
     yield opened
     opened.close()

@@ -18,7 +18,7 @@ from touchplate.tilelog.entry import Receipt
 
 def place_in(folder: Path) -> Place:
     """Give the place of the log in this folder."""
-    return Place(open_log(f"file://{folder}/log.db"), open_objects(f"file://{folder}/objects"))
+    return Place(open_log(f"file://{folder}", "log"), open_objects(f"file://{folder}/objects"))
 
 
 def main(folder: str, start: str, stop: str) -> None:
