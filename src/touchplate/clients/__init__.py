@@ -1,4 +1,4 @@
-"""Speak to a certificate authority, a transparency log or a timestamp authority elsewhere.
+"""Speak to a certificate authority, transparency log, timestamp authority or witness elsewhere.
 
 One module for each; a client holds a URL and a transport and nothing else. What a service answers
 is parsed within limits and held against what was asked (key, body, imprint, nonce, proof) before it

@@ -62,7 +62,7 @@ def parse_checkpoint(note: Note) -> Checkpoint:
     if len(lines) < 3 or last or "" in lines:
         raise _malformed("it has not three lines and more, none empty")
     origin, size, root, *extensions = lines
-    return Checkpoint(origin, _parse_size(size), _parse_root(root), tuple(extensions))
+    return Checkpoint(origin, parse_size(size), _parse_root(root), tuple(extensions))
 
 
 def encode_checkpoint(origin: str, size: int, root: bytes, extensions: Iterable[str] = ()) -> str:
@@ -73,7 +73,8 @@ def encode_checkpoint(origin: str, size: int, root: bytes, extensions: Iterable[
     return "\n".join((*lines, ""))
 
 
-def _parse_size(text: str) -> int:
+def parse_size(text: str) -> int:
+    """Read a tree size: decimal without sign or leading zeros, at most 2^63 - 1."""
     if not (text.isdigit() and text.isascii()) or (text[0] == "0" and text != "0"):
         raise _malformed(f"the tree size is not a plain decimal: {text[:40]!r}")
     size = int(text) if len(text) <= 19 else MAX_TREE_SIZE + 1
