@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.storage.conftest import new_uris, schemes
 from touchplate.storage.index import (
     POSTING_SIZE,
     SALT_SIZE,
@@ -16,7 +17,6 @@ from touchplate.storage.index import (
     IndexDatabase,
     encode_entry,
 )
-from touchplate.storage.index_memory import MemoryIndex
 from touchplate.storage.index_runs import (
     BLOCK_BYTES,
     MAX_RUNS,
@@ -28,6 +28,7 @@ from touchplate.storage.index_runs import (
     unpack_block,
 )
 from touchplate.storage.index_sqlite import SQLiteIndex
+from touchplate.storage.schemes import open_index
 
 Open = Callable[[], IndexDatabase]
 
@@ -42,28 +43,18 @@ def postings(first: int, stop: int, *names: str) -> list[bytes]:
     return [term(name) + encode_entry(entry) for entry in range(first, stop) for name in names]
 
 
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
+@pytest.fixture(params=schemes("index"))
 def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """Give a function that opens the same index again and again."""
+    uri = new_uris(request.param, request, tmp_path)()
     opened: list[IndexDatabase] = []
     if request.param == "memory":
-        index = MemoryIndex()
+        index = open_index(uri)
         yield lambda: index
         return
-    if request.param == "postgres":
-        from touchplate.storage.index_postgres import PostgresIndex
-
-        uri = request.getfixturevalue("new_postgres")()
-
-        def make() -> IndexDatabase:
-            return PostgresIndex(uri)
-    else:
-
-        def make() -> IndexDatabase:
-            return SQLiteIndex(tmp_path / "index.db")
 
     def open_again() -> IndexDatabase:
-        opened.append(make())
+        opened.append(open_index(uri))
         return opened[-1]
 
     yield open_again

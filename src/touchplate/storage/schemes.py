@@ -1,8 +1,9 @@
 """Which store a URI names. A new backend is a module and a line here; the contract tests follow.
 
 memory:                          lives as long as the process
-file:///var/lib/touchplate       a folder; the log NAME is the SQLite file NAME.db in it
-postgresql://user@host/database  tables in the schema `touchplate` (?schema=)    logs only
+file:///var/lib/touchplate       a folder; the log NAME is the SQLite file NAME.db in it, the
+                                 search index is index.db
+postgresql://user@host/database  tables in the schema `touchplate` (?schema=)    no objects
 s3://bucket/prefix               objects, with ?endpoint= and ?region=           objects only
 
 Packages of a backend are imported when a URI names it.
@@ -17,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from touchplate.errors import SettingsError
 from touchplate.storage.database import LogDatabase
+from touchplate.storage.index import IndexDatabase
 from touchplate.storage.objects import ObjectStore
 
 Environ = Mapping[str, str]
@@ -26,10 +28,11 @@ _NO_ENVIRON: Final[Environ] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """How one kind of URI opens, as an object store, as the database of a log, or as both."""
+    """How one kind of URI opens: as an object store, a log's database, a search index."""
 
     objects: Callable[[str, Environ], ObjectStore] | None
     log: Callable[[str, str], LogDatabase] | None
+    index: Callable[[str], IndexDatabase] | None
 
 
 def open_objects(uri: str, environ: Environ = _NO_ENVIRON) -> ObjectStore:
@@ -55,6 +58,14 @@ def open_log(uri: str, name: str) -> LogDatabase:
     if opener is None:
         raise _not_for(uri, "logs", [name for name, each in SCHEMES.items() if each.log])
     return opener(uri, name)
+
+
+def open_index(uri: str) -> IndexDatabase:
+    """Open the search index in the store that the URI names. Raises as `open_objects` does."""
+    opener = _scheme(uri).index
+    if opener is None:
+        raise _not_for(uri, "indexes", [name for name, each in SCHEMES.items() if each.index])
+    return opener(uri)
 
 
 def _memory_objects(_uri: str, _environ: Environ) -> ObjectStore:
@@ -93,11 +104,29 @@ def _postgres_log(uri: str, name: str) -> LogDatabase:
     return PostgresLog(uri, name)
 
 
+def _memory_index(_uri: str) -> IndexDatabase:
+    from touchplate.storage.index_memory import MemoryIndex
+
+    return MemoryIndex()
+
+
+def _sqlite_index(uri: str) -> IndexDatabase:
+    from touchplate.storage.index_sqlite import SQLiteIndex
+
+    return SQLiteIndex(_path(uri) / "index.db")
+
+
+def _postgres_index(uri: str) -> IndexDatabase:
+    from touchplate.storage.index_postgres import PostgresIndex
+
+    return PostgresIndex(uri)
+
+
 SCHEMES: Final[Mapping[str, Scheme]] = {
-    "memory": Scheme(_memory_objects, _memory_log),
-    "file": Scheme(_folder_objects, _sqlite_log),
-    "postgresql": Scheme(None, _postgres_log),
-    "s3": Scheme(_s3_objects, None),
+    "memory": Scheme(_memory_objects, _memory_log, _memory_index),
+    "file": Scheme(_folder_objects, _sqlite_log, _sqlite_index),
+    "postgresql": Scheme(None, _postgres_log, _postgres_index),
+    "s3": Scheme(_s3_objects, None, None),
 }
 
 _LETTERS: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
