@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -68,6 +69,12 @@ class Server:
         self.process.wait(STOP_SECONDS)
         self._reader.join(STOP_SECONDS)
         return "".join(self.errors)
+
+    def workers(self) -> list[int]:
+        """Give the process ids of its children."""
+        pid = self.process.pid
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii")
+        return [int(each) for each in text.split()]
 
     def connect(self) -> http.client.HTTPConnection:
         """Give a connection to it."""
@@ -133,11 +140,17 @@ class Answered:
 
 
 class Load:
-    """Threads that add entries until the server is gone, and remember each answer."""
+    """Threads that add entries until the server is gone, and remember each answer.
 
-    def __init__(self, server: Server, threads: int) -> None:
+    With `again` they connect again after a broken connection, until `stop`.
+    """
+
+    def __init__(self, server: Server, threads: int, *, again: bool = False) -> None:
         self.answered: list[Answered] = []
         self.refused: list[tuple[int, bytes]] = []
+        self.broken = 0
+        self._again = again
+        self._stopped = False
         self._server = server
         self._threads = [
             threading.Thread(target=self._run, args=(number,)) for number in range(threads)
@@ -145,16 +158,31 @@ class Load:
         for thread in self._threads:
             thread.start()
 
+    def stop(self) -> None:
+        """Let each thread finish its request, and wait for it."""
+        self._again = False
+        self._stopped = True
+        self.join()
+
     def join(self) -> None:
         """Wait until all threads have noticed that the server is gone."""
         for thread in self._threads:
             thread.join(STOP_SECONDS)
 
     def _run(self, thread: int) -> None:
+        self._add_entries(thread)
+        while self._again:
+            self.broken += 1
+            time.sleep(0.01)
+            self._add_entries(thread)
+
+    def _add_entries(self, thread: int) -> None:
         signer = generate("ecdsa-p256")
         connection = self._server.connect()
         try:
             for number in range(100_000):
+                if self._stopped:
+                    return
                 artifact = f"{os.urandom(8).hex()} {thread} {number}".encode()
                 request = {
                     "hashedRekordRequestV002": {
@@ -196,6 +224,6 @@ def read_answer(body: bytes) -> Answered:
 
 
 @pytest.fixture
-def load() -> Callable[[Server, int], Load]:
+def load() -> type[Load]:
     """Give the maker of loads."""
     return Load

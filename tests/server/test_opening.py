@@ -13,7 +13,7 @@ from touchplate.server import data
 from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder, Instance
 from touchplate.server.opening import choose_origin, open_deployment
-from touchplate.server.settings import parse_origin
+from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.storage.folder import FolderObjects
 from touchplate.storage.sqlite import SQLiteLog
 
@@ -29,7 +29,7 @@ def opened(path: Path, now: datetime = START, url: str | None = None) -> Iterato
         given = None if url is None else parse_origin(url)
         origin, follows = choose_origin(folder.instance, given, LISTENING)
         deployment = open_deployment(
-            folder, origin, follows=follows, ca_key="ecdsa-p256", now=lambda: now
+            folder, origin, follows=follows, settings=ServeSettings(path), now=lambda: now
         )
         try:
             yield deployment

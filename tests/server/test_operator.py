@@ -10,7 +10,7 @@ from touchplate.oidc.issuers import Authenticator
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import open_deployment
 from touchplate.server.operator import mint
-from touchplate.server.settings import parse_origin
+from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.server.welcome import welcome
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ def test_mint(tmp_path: Path) -> None:
     """The instance takes the token for whom it was minted, as long as it is valid."""
     with DataFolder.serve(tmp_path) as folder:
         deployment = open_deployment(
-            folder, ORIGIN, follows=False, ca_key="ecdsa-p256", now=lambda: NOW
+            folder, ORIGIN, follows=False, settings=ServeSettings(tmp_path), now=lambda: NOW
         )
         try:
             authenticator = Authenticator([deployment.issuer.as_issuer()])
@@ -55,19 +55,9 @@ def test_unsafe_folder(tmp_path: Path) -> None:
 def test_welcome(tmp_path: Path) -> None:
     """The first start explains what to do, later ones only where the service is."""
     path = tmp_path / "it's here"
-    with DataFolder.serve(path) as folder:
-        deployment = open_deployment(
-            folder,
-            parse_origin("http://sign.example.org"),
-            follows=False,
-            ca_key="ecdsa-p256",
-            now=lambda: NOW,
-        )
-        try:
-            first = welcome(deployment, path, first=True)
-            later = welcome(deployment, path, first=False)
-        finally:
-            deployment.close()
+    origin = parse_origin("http://sign.example.org")
+    first = welcome(origin, "ab" * 32, path, first=True)
+    later = welcome(origin, "ab" * 32, path, first=False)
     assert first[: len(later)] == later
     assert later[0] == "touchplate serves at http://sign.example.org"
     assert any(line.startswith("warning: http://") for line in later)

@@ -25,6 +25,7 @@ from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import choose_origin, open_deployment
 from touchplate.server.operator import mint
+from touchplate.server.settings import ServeSettings
 from touchplate.transport.http import HttpTransport
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def opened(data: Path) -> Iterator[Deployment]:
             folder,
             origin,
             follows=follows,
-            ca_key="ecdsa-p256",
+            settings=ServeSettings(data),
             now=lambda: datetime.now(UTC),
         )
         try:

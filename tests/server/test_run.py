@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from touchplate.errors import UnavailableError
-from touchplate.server.run import renew
+from touchplate.server.serving import renew
 from touchplate.testing import World
 
 

@@ -105,7 +105,10 @@ def test_command_line_before_environment() -> None:
     }
     settings = make_settings(environ)
     assert settings.data == Path("/srv/a")
-    assert (settings.listen, settings.url) == (("127.0.0.1", 1), parse_origin("https://a.example.org"))
+    assert (settings.listen, settings.url) == (
+        ("127.0.0.1", 1),
+        parse_origin("https://a.example.org"),
+    )
 
     settings = make_settings(environ, data="/srv/b", listen="[::1]:2", url="https://b.example.org")
     assert settings.data == Path("/srv/b")

@@ -38,6 +38,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml, if it is there)",
     )
     parser.add_argument(
+        "--workers",
+        metavar="N",
+        help="how many processes answer (TOUCHPLATE_WORKERS; 1)",
+    )
+    parser.add_argument(
         "--database",
         metavar="URI",
         help="where the logs' databases rest (TOUCHPLATE_DATABASE; default: the folder)",
@@ -60,10 +65,11 @@ def run(arguments: Namespace) -> int:
         listen=arguments.listen,
         url=arguments.url,
         ca_key=arguments.ca_key,
+        workers=arguments.workers,
         database=arguments.database,
         objects=arguments.objects,
     )
-    load_server("run").serve(settings, _say)
+    load_server("run").serve(settings, _say, os.environ)
     return 0
 
 

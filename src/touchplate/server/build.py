@@ -7,7 +7,7 @@ issuer's keys, TUF gets what clients must know. `server.opening` calls it with a
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -27,6 +27,7 @@ from touchplate.oidc.issuer import OwnIssuer
 from touchplate.oidc.issuers import Authenticator
 from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import vault as names
+from touchplate.server.counts import Counts
 from touchplate.server.health import Health, Metrics
 from touchplate.server.health import routes as health_routes
 from touchplate.server.publication import (
@@ -37,7 +38,7 @@ from touchplate.server.publication import (
     make_signing_config,
     make_trusted_root,
 )
-from touchplate.server.settings import Origin
+from touchplate.server.settings import LogSettings, Origin, ServeSettings
 from touchplate.server.vault import Vault, open_chain
 from touchplate.storage.database import LogDatabase
 from touchplate.storage.objects import ObjectStore
@@ -101,18 +102,23 @@ def build(
     created_at: datetime,
     ca_key: str,
     now: Callable[[], datetime],
+    settings: ServeSettings | None = None,
+    counts: Counts | None = None,
 ) -> Deployment:
     """Put a deployment together, making keys and chains that are not there if the vault allows.
 
     Everything it makes is durable when this returns, the trust root last. Raises SettingsError for
-    keys, chains or stores that do not belong together, UnavailableError if a store fails.
+    keys, chains or stores that do not belong together, UnavailableError if a store fails. `counts`
+    are this process's part of those that several have in common.
     """
+    settings = settings or ServeSettings()
     with ExitStack() as opened:
         keys = _open_keys(vault, ca_key)
         authority = _open_authority(vault, keys, origin, now)
         stamping = _open_stamping(vault, keys, origin, now)
-        log = _open_tlog(opened, stores, keys, origin, now)
-        certificates = _open_ct(opened, stores, keys, origin, now, authority)
+        logs = _Logs(opened, stores, settings.log)
+        log = _open_tlog(logs, keys, origin, now)
+        certificates = _open_ct(logs, keys, origin, now, authority)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
         issuance = ca.Issuance(
@@ -133,7 +139,11 @@ def build(
             make_signing_config(origin, created_at),
         )
         repository = _open_repository(stores, keys, published, now)
-        health = _health(repository, log.tiles, certificates.log, authority, stamping, now)
+        health = _health(
+            *(repository, log.tiles, certificates.log, authority, stamping),
+            now=now,
+            metrics=Metrics(counts),
+        )
         return Deployment(
             origin=origin,
             routes=(
@@ -193,39 +203,52 @@ def _open_stamping(
     return tsa.Stamping.load(keys[names.TSA], open_chain(vault, names.TSA, make), now)
 
 
+@dataclass(frozen=True, slots=True)
+class _Logs:
+    """Opens tile logs over the deployment's stores; they end with `opened`."""
+
+    opened: ExitStack
+    stores: Stores
+    settings: LogSettings
+
+    def open(self, settings: TileLogSettings) -> TileLog:
+        database = self.stores.database(settings.name)
+        self.opened.callback(database.close)
+        settings = replace(settings, max_waiting=self.settings.max_waiting)
+        log = TileLog(settings, database, self.stores.objects)
+        self.opened.callback(log.close)
+        return log
+
+
 def _open_tlog(
-    opened: ExitStack, stores: Stores, keys: Keys, origin: Origin, now: Callable[[], datetime]
+    logs: _Logs, keys: Keys, origin: Origin, now: Callable[[], datetime]
 ) -> tlog.TransparencyLog:
     key = tlog.log_key(origin.host, keys[names.TLOG])
-    settings = tlog.tile_log_settings(key, _in_ms(now))
-    return tlog.TransparencyLog(key, _open_log(opened, stores, settings))
+    tiles = logs.open(tlog.tile_log_settings(key, _in_ms(now)))
+    given = logs.settings
+    settings = tlog.TlogSettings(
+        algorithms=given.algorithms,
+        duplicate_is_conflict=given.duplicates == "conflict",
+        accept_dsse_v002=given.dsse_v002,
+    )
+    return tlog.TransparencyLog(key, tiles, settings)
 
 
 def _open_ct(
-    opened: ExitStack,
-    stores: Stores,
+    logs: _Logs,
     keys: Keys,
     origin: Origin,
     now: Callable[[], datetime],
     authority: ca.Authority,
 ) -> ctlog.CertificateLog:
     signer, name = keys[names.CT], ct_origin(origin)
-    settings = ctlog.tile_log_settings(signer, name, _in_ms(now))
     return ctlog.CertificateLog(
-        _open_log(opened, stores, settings),
+        logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now))),
         signer,
         origin=name,
         roots=[authority.chain[-1].der],
-        objects=stores.objects,
+        objects=logs.stores.objects,
     )
-
-
-def _open_log(opened: ExitStack, stores: Stores, settings: TileLogSettings) -> TileLog:
-    database = stores.database(settings.name)
-    opened.callback(database.close)
-    log = TileLog(settings, database, stores.objects)
-    opened.callback(log.close)
-    return log
 
 
 def _open_repository(
@@ -268,7 +291,9 @@ def _health(
     ct_tiles: TileLog,
     authority: ca.Authority,
     stamping: tsa.Stamping,
+    *,
     now: Callable[[], datetime],
+    metrics: Metrics,
 ) -> Health:
     def expiries() -> dict[str, datetime]:
         return {
@@ -293,7 +318,7 @@ def _health(
             "ct": ct_tiles.checkpoint().size,
         },
         expiries=expiries,
-        metrics=Metrics(),
+        metrics=metrics,
     )
 
 

@@ -77,6 +77,10 @@ class DataFolder:
                 (path / name).mkdir(mode=0o700, exist_ok=True)
             yield folder
 
+    def reload(self) -> None:
+        """Read `instance.json` again, which another process of this server may have written."""
+        self.instance = _load_instance(self.path)
+
     def remember(self, instance: Instance) -> None:
         """Write `instance.json`, durable before this returns."""
         text = json.dumps(

@@ -4,13 +4,12 @@ Figures are named by route, never by anything that a client sent.
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 
 from touchplate.errors import TouchplateError
+from touchplate.server.counts import Counts, own_counts
 from touchplate.transport.asgi import Request, Response, Route
 
 # Raises a TouchplateError if its part cannot do its work now.
@@ -19,39 +18,44 @@ Check = Callable[[], None]
 _NO_STORE = (("cache-control", "no-store"),)
 
 
-@dataclass(slots=True)
 class Metrics:
-    """Counts requests; safe to use from any thread."""
+    """Counts requests, over all worker processes; safe to use from any thread."""
 
-    _lock: Lock = field(default_factory=Lock)
-    _requests: Counter[tuple[str, str, int]] = field(default_factory=Counter)
+    def __init__(self, counts: Counts | None = None) -> None:
+        self.counts = counts or own_counts()
+        self._names: dict[tuple[str, str, int], str] = {}
 
     def observe(self, method: str, pattern: str, status: int) -> None:
         """Count one answer; `pattern` is the route's, empty if there was none."""
         if not pattern:
             # The method of an unknown route is the client's word.
             method = ""
-        with self._lock:
-            self._requests[method, pattern, status] += 1
+        name = self._names.get((method, pattern, status))
+        if name is None:
+            labels = f'method="{method}",route="{pattern}",status="{status}"'
+            name = f"touchplate_http_requests_total{{{labels}}}"
+            self._names[method, pattern, status] = name
+        self.counts.add(name)
 
     def render(self, figures: Mapping[str, float]) -> bytes:
         """Give all in the Prometheus text format; `figures` are gauges by name and labels."""
-        lines = ["# TYPE touchplate_http_requests_total counter"]
-        with self._lock:
-            counted = sorted(self._requests.items())
-        lines.extend(
-            f'touchplate_http_requests_total{{method="{method}",route="{pattern}",'
-            f'status="{status}"}} {count}'
-            for (method, pattern, status), count in counted
-        )
-        typed: set[str] = set()
-        for name, value in figures.items():
-            metric = name.partition("{")[0]
-            if metric not in typed:
-                typed.add(metric)
-                lines.append(f"# TYPE {metric} gauge")
-            lines.append(f"{name} {value:g}" if value < 1e6 else f"{name} {value:.0f}")
+        lines: list[str] = []
+        for kind, samples in (
+            ("counter", {name: f"{count}" for name, count in sorted(self.counts.total().items())}),
+            ("gauge", {name: _text(value) for name, value in figures.items()}),
+        ):
+            typed: set[str] = set()
+            for name, value in samples.items():
+                metric = name.partition("{")[0]
+                if metric not in typed:
+                    typed.add(metric)
+                    lines.append(f"# TYPE {metric} {kind}")
+                lines.append(f"{name} {value}")
         return ("\n".join(lines) + "\n").encode()
+
+
+def _text(value: float) -> str:
+    return f"{value:g}" if value < 1e6 else f"{value:.0f}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ after it; each key and chain is made once and never replaced; the trust root is 
 the instance is marked complete, and from there on nothing missing is made anew.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 
 from touchplate.errors import SettingsError
 from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
-from touchplate.server.settings import Origin, listen_origin, parse_origin
-from touchplate.storage.folder import FolderObjects
-from touchplate.storage.sqlite import SQLiteLog
+from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
+from touchplate.storage.schemes import open_log, open_objects
 
 
 def choose_origin(
@@ -45,25 +46,55 @@ def choose_origin(
 
 
 def open_deployment(
-    folder: DataFolder, origin: Origin, *, follows: bool, ca_key: str, now: Callable[[], datetime]
+    folder: DataFolder,
+    origin: Origin,
+    *,
+    follows: bool,
+    settings: ServeSettings,
+    now: Callable[[], datetime],
+    environ: Mapping[str, str] = MappingProxyType({}),
+    counts: Counts | None = None,
 ) -> Deployment:
-    """Build the deployment of a folder that this process holds; completes a first start."""
+    """Build the deployment of a folder that this process holds; completes a first start.
+
+    `environ` holds credentials of storage; `counts` are of this process, if there are several.
+    """
     instance = folder.instance
     if instance is None:
         # Whole seconds: it is the start of validity in the trusted root.
         created_at = now().replace(microsecond=0)
-        instance = Instance(origin.url, follows, created_at, ca_key)
+        instance = Instance(origin.url, follows, created_at, settings.ca_key)
         folder.remember(instance)
     elif (instance.url, instance.url_follows_listen) != (origin.url, follows):
         instance = replace(instance, url=origin.url, url_follows_listen=follows)
         folder.remember(instance)
-    stores = Stores(
-        objects=FolderObjects(folder.path / "objects"),
-        database=lambda name: SQLiteLog(folder.path / f"{name}.db"),
-    )
     deployment = build(
-        folder, stores, origin, created_at=instance.created_at, ca_key=instance.ca_key, now=now
+        folder,
+        open_stores(folder, settings, environ),
+        origin,
+        created_at=instance.created_at,
+        ca_key=instance.ca_key,
+        now=now,
+        settings=settings,
+        counts=counts,
     )
     if not instance.complete:
         folder.remember(replace(instance, complete=True))
     return deployment
+
+
+def open_stores(folder: DataFolder, settings: ServeSettings, environ: Mapping[str, str]) -> Stores:
+    """Open what the settings name; what they do not name rests in the folder."""
+    storage = settings.storage
+    database = storage.database or folder.path.as_uri()
+    objects = storage.objects or (folder.path / "objects").as_uri()
+    if settings.workers > 1 and "memory:" in (database, objects):
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            "memory: is not shared between workers",
+            hint="name a storage that is, or say workers = 1",
+        )
+    return Stores(
+        objects=open_objects(objects, environ),
+        database=lambda name: open_log(database, name),
+    )

@@ -215,7 +215,7 @@ class ServeSettings:
     """How one server runs."""
 
     # Folder of keys, logs and certificates; made if it is not there. Never set by the file.
-    data: Path
+    data: Path = Path()
     # Address to listen on; port 0 takes a free one (the one of the last time if it still is).
     listen: tuple[str, int] = member(LISTEN, ("127.0.0.1", 7878))
     # Where clients reach the service; None: where it was before, else where it listens.

@@ -3,23 +3,23 @@
 import shlex
 from pathlib import Path
 
-from touchplate.server.build import Deployment
+from touchplate.server.settings import Origin
 
 EXAMPLE_EMAIL = "you@example.org"
 
 
-def welcome(deployment: Deployment, data: Path, *, first: bool) -> list[str]:
+def welcome(origin: Origin, fingerprint: str, data: Path, *, first: bool) -> list[str]:
     """Give the lines for the operator; the first one is `touchplate serves at URL`.
 
     After a first start the lines say how to sign and to verify; each is a command that works.
     """
-    url = deployment.origin.url
+    url = origin.url
     lines = [
         f"touchplate serves at {url}",
         f"data folder: {data}",
-        f"fingerprint of the trust root: sha256:{deployment.repository.fingerprint}",
+        f"fingerprint of the trust root: sha256:{fingerprint}",
     ]
-    if not deployment.origin.protects:
+    if not origin.protects:
         lines.append("warning: http:// to another machine can be read and changed on the way")
     if not first:
         return lines
@@ -28,7 +28,7 @@ def welcome(deployment: Deployment, data: Path, *, first: bool) -> list[str]:
         *lines,
         "",
         "Next, trust it on each machine that signs or verifies:",
-        f"  touchplate trust add {url} --fingerprint {deployment.repository.fingerprint}",
+        f"  touchplate trust add {url} --fingerprint {fingerprint}",
         "mint an identity token and sign a file:",
         f"  touchplate token --data {folder} --email {EXAMPLE_EMAIL} --output token",
         f"  touchplate sign FILE --instance {url} --identity-token token",

@@ -1,0 +1,155 @@
+"""One process that answers: uvicorn with uvloop and httptools, until it is told to end.
+
+SIGTERM stops listening, lets requests under way end, and returns; the caller closes the logs.
+SIGKILL needs no care: nothing is answered before it is durable.
+"""
+
+import asyncio
+import gc
+import logging
+import os
+import random
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import uvicorn
+import uvloop
+
+from touchplate.errors import TouchplateError
+from touchplate.server.app import App
+from touchplate.server.build import Deployment
+from touchplate.server.http import BoundedProtocol, raise_max_connections
+from touchplate.server.listen import BACKLOG
+from touchplate.server.settings import ServeSettings
+
+log = logging.getLogger("touchplate.server")
+
+REFRESH_SECONDS: Final = 3600
+# Idle connections are kept so long; a client that reuses one later opens a new one.
+KEEP_ALIVE_SECONDS: Final = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """What ends a process beside SIGTERM."""
+
+    # Signals that end it after requests under way.
+    gently: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
+    # Signals that end it at once.
+    at_once: tuple[signal.Signals, ...] = ()
+    # A second gentle signal ends it at once: a person is waiting.
+    impatient: bool = True
+    # A pipe whose other end the parent has: it ends with the parent. -1: there is none.
+    lifeline: int = -1
+
+
+def serve_deployment(
+    deployment: Deployment,
+    listener: socket.socket,
+    settings: ServeSettings,
+    ready: Callable[[], None],
+    until: Until,
+) -> None:
+    """Answer on `listener` until it is time to end; `ready` is called once it may be told so."""
+    threads = settings.threads or max(4, 2 * (os.cpu_count() or 1) // settings.workers)
+    with ThreadPoolExecutor(threads, thread_name_prefix="work") as executor:
+        app = App(deployment.routes, executor, deployment.health.metrics.observe)
+        server = _Server(_config(app, settings), impatient=until.impatient)
+        # What is there now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        uvloop.run(_run(server, listener, ready, partial(renew, deployment, executor), until))
+
+
+def _config(app: App, settings: ServeSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        limit_concurrency=raise_max_connections(),
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.drain_seconds,
+    )
+
+
+async def _run(
+    server: "_Server",
+    listener: socket.socket,
+    ready: Callable[[], None],
+    renew: Callable[[], Coroutine[None, None, None]],
+    until: Until,
+) -> None:
+    loop = asyncio.get_running_loop()
+    for number in until.gently:
+        loop.add_signal_handler(number, server.stop)
+    for number in until.at_once:
+        loop.add_signal_handler(number, server.stop_now)
+    if until.lifeline >= 0:
+        loop.add_reader(until.lifeline, _orphaned, loop, server, until.lifeline)
+    # Only now: whoever reads that the server runs may tell it to end.
+    ready()
+    renewal = asyncio.create_task(renew())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        renewal.cancel()
+        with suppress(asyncio.CancelledError):
+            await renewal
+
+
+def _orphaned(loop: asyncio.AbstractEventLoop, server: "_Server", lifeline: int) -> None:
+    """End after requests under way; the kernel ends us if that takes too long."""
+    loop.remove_reader(lifeline)
+    log.error("the parent process is gone: this worker ends")
+    signal.alarm(max(1, server.config.timeout_graceful_shutdown or 0) + 10)
+    server.stop()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but its signals are ours: it would end the process before the logs are closed."""
+
+    def __init__(self, config: uvicorn.Config, *, impatient: bool) -> None:
+        super().__init__(config)
+        self._impatient = impatient
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone."""
+        yield
+
+    def stop(self) -> None:
+        """End after requests under way; if impatient, at once the second time."""
+        self.force_exit = self.force_exit or (self.should_exit and self._impatient)
+        self.should_exit = True
+
+    def stop_now(self) -> None:
+        """End without waiting for requests under way."""
+        self.should_exit = self.force_exit = True
+
+
+async def renew(
+    deployment: Deployment, executor: Executor, seconds: float = REFRESH_SECONDS
+) -> None:
+    """Renew the trust root's metadata for ever, when it is due; a failure is tried again.
+
+    Every process does this, at times of its own: one renews, and the others read what it wrote.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311  no secret
+        try:
+            await loop.run_in_executor(executor, deployment.refresh)
+        except TouchplateError as error:
+            log.error("the trust root was not renewed: %s: %s", error.code, error)  # noqa: TRY400

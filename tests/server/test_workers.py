@@ -1,0 +1,216 @@
+"""Several worker processes: what holds when any of them dies, and when their parent does."""
+
+import os
+import re
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.server.test_process import check_promises
+
+if TYPE_CHECKING:
+    from tests.server.conftest import Load, Start
+
+pytestmark = pytest.mark.slow
+
+SECONDS = 60
+WORKERS = ("--workers", "2")
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether there is such a process that has not ended."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def check_gone(pids: Iterable[int], url: str) -> None:
+    """Prove that none of the processes is left, and that the port is free."""
+    until(lambda: not any(map(is_alive, pids)))
+    netloc = urlsplit(url)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind((netloc.hostname, netloc.port))
+        free.listen()
+
+
+def test_worker_killed_under_load(start: "Start", load: "type[Load]", tmp_path: Path) -> None:
+    """SIGKILL of workers loses nothing that was answered; others answer, new ones take over."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    first = server.workers()
+    assert len(first) == 2
+    running = load(server, 8, again=True)
+    for _ in range(4):
+        enough = len(running.answered) + 40
+        until(lambda: len(running.answered) >= enough)  # noqa: B023  called now
+        victim = server.workers()[-1]
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: victim not in server.workers())  # noqa: B023  called now
+        until(lambda: len(server.workers()) == 2)
+    until(lambda: server.get("/readyz")[0] == 200)
+    running.stop()
+    assert running.refused == []
+    last = server.workers()
+    assert server.stop() == 0
+
+    check_gone({*first, *last}, url)
+    assert running.broken
+    assert check_promises(tmp_path / "data", running) >= len(running.answered)
+    assert "ended by signal 9" in server.failure()
+    assert "Traceback" not in server.failure()
+
+
+def test_parent_killed_under_load(start: "Start", load: "type[Load]", tmp_path: Path) -> None:
+    """When the parent is killed its workers end by themselves, and the folder can be served."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    workers = server.workers()
+    running = load(server, 4)
+    until(lambda: len(running.answered) > 40)
+    server.stop(signal.SIGKILL)
+    running.join()
+
+    check_gone(workers, url)
+    again = start(tmp_path / "data", *WORKERS)
+    assert again.wait_until_ready() == url
+    assert again.stop() == 0
+    assert check_promises(tmp_path / "data", running) >= len(running.answered)
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_sigterm_under_load(
+    start: "Start", load: "type[Load]", tmp_path: Path, whole_group: bool
+) -> None:
+    """SIGTERM, to the parent or to all as systemd sends it, lets requests under way end."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    workers = server.workers()
+    running = load(server, 8)
+    until(lambda: len(running.answered) > 50)
+    if whole_group:
+        for pid in workers:
+            os.kill(pid, signal.SIGTERM)
+    assert server.stop() == 0
+    running.join()
+
+    check_gone(workers, url)
+    assert running.refused == []
+    assert check_promises(tmp_path / "data", running) == len(running.answered)
+
+
+def test_sigterm_while_starting(start: "Start", tmp_path: Path) -> None:
+    """SIGTERM at any moment of a start ends it, and the next start completes it."""
+    for attempt in range(5):
+        server = start(tmp_path / "data", *WORKERS)
+        time.sleep(0.25 + 0.15 * attempt)
+        began = time.monotonic()
+        assert server.stop() in (0, -signal.SIGTERM)
+        assert time.monotonic() - began < 10
+        assert "Traceback" not in server.failure()
+    server = start(tmp_path / "data", *WORKERS)
+    server.wait_until_ready()
+    assert server.stop() == 0
+
+
+def test_worker_that_cannot_start(start: "Start", tmp_path: Path) -> None:
+    """A worker that cannot be started again is tried later, and the others go on."""
+    server = start(tmp_path / "data", *WORKERS)
+    server.wait_until_ready()
+    key = tmp_path / "data" / "keys" / "issuer.pem"
+    key.rename(tmp_path / "key")
+    os.kill(server.workers()[0], signal.SIGKILL)
+    until(lambda: any("KEY_NOT_FOUND" in line for line in server.errors))
+    for _ in range(10):
+        assert server.get("/readyz")[0] == 200
+    (tmp_path / "key").rename(key)
+    until(lambda: len(server.workers()) == 2)
+    assert server.stop() == 0
+
+
+def test_metrics_over_workers(start: "Start", tmp_path: Path) -> None:
+    """Each worker gives the sum over all, and no count goes back when one dies."""
+    server = start(tmp_path / "data", *WORKERS)
+    server.wait_until_ready()
+
+    def count() -> int:
+        _, text = server.get("/metrics")
+        found = re.search(rb'route="/ping",status="200"} (\d+)', text)
+        return int(found[1]) if found else 0
+
+    for number in range(1, 21):
+        server.get("/ping")
+        assert count() == number
+    victim = server.workers()[0]
+    os.kill(victim, signal.SIGKILL)
+    until(lambda: victim not in server.workers() and len(server.workers()) == 2)
+    for _ in range(5):
+        assert count() == 20
+    assert server.stop() == 0
+
+
+def test_port_is_ours(start: "Start", tmp_path: Path) -> None:
+    """No other server gets connections of this port, with workers or without."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    for options in ((), WORKERS):
+        other = start(tmp_path / "other", *options, listen=urlsplit(url).netloc)
+        assert "cannot listen" in other.failure()
+        assert other.process.returncode == 2
+    assert server.stop() == 0
+
+
+def test_second_server(start: "Start", tmp_path: Path) -> None:
+    """The folder is held while any worker lives."""
+    server = start(tmp_path / "data", *WORKERS)
+    server.wait_until_ready()
+    second = start(tmp_path / "data", *WORKERS)
+    assert f"process {server.process.pid}" in second.failure()
+    assert second.process.returncode == 2
+    assert server.stop() == 0
+
+
+def test_refused_start(start: "Start", tmp_path: Path) -> None:
+    """What is wrong with an instance stops the start of workers as it does without them."""
+    server = start(tmp_path / "data", *WORKERS, "--objects", "memory:")
+    assert "memory: is not shared" in server.failure()
+    assert server.process.returncode == 2
+
+
+def test_full_disk(start: "Start", load: "type[Load]", tmp_path: Path) -> None:
+    """While nothing can be written all workers answer 503; then they go on by themselves."""
+    data = tmp_path / "data"
+    server = start(data, *WORKERS)
+    server.wait_until_ready()
+    running = load(server, 8)
+    until(lambda: len(running.answered) > 40)
+    largest = max(each.stat().st_size for each in data.iterdir() if each.is_file())
+    _, never = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    for pid in server.workers():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest, never))
+    until(lambda: len(running.refused) > 20)
+    for pid in server.workers():
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (never, never))
+    enough = len(running.answered) + 40
+    until(lambda: len(running.answered) > enough)
+    running.stop()
+    assert {status for status, _ in running.refused} == {503}
+    assert server.stop() == 0
+    assert check_promises(data, running) >= len(running.answered)
