@@ -21,11 +21,13 @@ def test_published(database: LogDatabase) -> None:
 
 
 def test_only_grows(database: LogDatabase) -> None:
-    """Only a larger tree replaces what is published, or the same tree when it is frozen."""
+    """Only a larger tree replaces what is published, or the same tree frozen, or later again."""
     database.publish(FIRST)
     steps = [
         replace(FIRST, size=3, root=b"3" * 32, time_ms=5, envelope="three"),
+        replace(FIRST, size=3, root=b"3" * 32, time_ms=7, envelope="three again"),
         replace(FIRST, size=3, root=b"3" * 32, time_ms=6, envelope="frozen", frozen=True),
+        replace(FIRST, size=3, root=b"3" * 32, time_ms=7, envelope="frozen again", frozen=True),
         replace(FIRST, size=300, root=b"4" * 32),
     ]
     for place, step in enumerate(steps):

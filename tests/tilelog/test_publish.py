@@ -112,6 +112,46 @@ def test_published_again(place: Place, witness: Witness) -> None:
     assert other.checkpoint().size == 3
 
 
+def test_fresh_cosignatures(place: Place, witness: Witness) -> None:
+    """A tree that does not grow is cosigned again when asked, and what fails changes nothing."""
+    log = place.open(cosign=witness)
+    fill(log, 3)
+    before, asked = log.checkpoint(), witness.asked
+    place.clock.now_ms += 600_000
+    again = log.publish_again()
+
+    assert witness.asked == asked + 1
+    assert (again.size, again.root, again.envelope) == (before.size, before.root, before.envelope)
+    assert again.time_ms == place.clock.now_ms
+    assert place.open(cosign=witness).checkpoint() == again
+    witness.away = True
+    with pytest.raises(UnavailableError):
+        log.publish_again()
+    assert log.checkpoint() == again
+    witness.away = False
+    assert log.append(submission(3)).result(10).checkpoint.size == 4
+
+
+def test_second_chance(place: Place, witness: Witness) -> None:
+    """What could not be published is published later, though nobody submits anything."""
+    log = place.open(cosign=witness)
+    witness.away = True
+    with pytest.raises(UnavailableError):
+        log.append(submission(0)).result(10)
+    assert log.checkpoint().size == 0
+    witness.away = False
+    log.publish_again()
+
+    check_published(log.receipt(0))
+
+
+def test_nothing_to_publish_again(place: Place) -> None:
+    """A log without cosigning has nothing to do."""
+    log = place.open()
+    fill(log, 3)
+    assert log.publish_again() == log.checkpoint()
+
+
 def test_no_cost_when_known(place: Place, witness: Witness) -> None:
     """What is published already is not cosigned again."""
     log = place.open(cosign=witness)

@@ -41,8 +41,9 @@ class PublishedCheckpoint:
     frozen: bool = False  # the checkpoint of a frozen state
 
     def is_before(self, other: "LogState | PublishedCheckpoint") -> bool:
-        """Say whether `other` may take its place: a larger tree, or the same one now frozen."""
-        return (self.size, self.frozen) < (other.size, other.frozen)
+        """Say whether `other` may take its place: a larger tree, or the same frozen or later."""
+        mine = (self.size, self.frozen, self.time_ms)
+        return mine < (other.size, other.frozen, other.time_ms)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,7 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (log) DO UPDATE SET
     size = excluded.size, root = excluded.root, time_ms = excluded.time_ms,
     envelope = excluded.envelope, frozen = excluded.frozen
-WHERE (old.size, old.frozen) < (excluded.size, excluded.frozen)
+WHERE (old.size, old.frozen, old.time_ms) < (excluded.size, excluded.frozen, excluded.time_ms)
 """
 
 _NO_STATE: Final = (None,) * 6
@@ -88,15 +88,16 @@ _NO_STATE: Final = (None,) * 6
 class PostgresLog:
     """The database of the log with this name; tables and rows are made if they are not there.
 
-    The role needs CREATE on the database, or on the schema if that is there already. A transaction
-    waits 10 seconds for another one's, an answer of the server takes at most 15. After a restart
-    of the server, or a connection that was cut, the next call connects again.
+    The role needs CREATE on the database, or on the schema if that is there already.
+    `max_wait_ms` is how long a transaction waits for another one's, and how long one may stand
+    still, as that of a stopped process does, before the server ends it. After a restart of the
+    server, or a connection that was cut, the next call connects again.
     """
 
-    def __init__(self, uri: str, name: str) -> None:
+    def __init__(self, uri: str, name: str, *, max_wait_ms: int = 10_000) -> None:
         self._address = Address.parse(uri)
         self._writing = Lock()
-        self._writer = Link(self._address)
+        self._writer = Link(self._address, max_wait_ms=max_wait_ms)
         self._readers = Links(self._address)
         with translated(self._address):
             try:

@@ -152,7 +152,8 @@ class SQLiteLog:
                 "INSERT INTO published VALUES (1, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
                 " size = excluded.size, root = excluded.root, time_ms = excluded.time_ms,"
                 " envelope = excluded.envelope, frozen = excluded.frozen"
-                " WHERE (size, frozen) < (excluded.size, excluded.frozen)",
+                " WHERE (size, frozen, time_ms) <"
+                " (excluded.size, excluded.frozen, excluded.time_ms)",
                 (
                     checkpoint.size,
                     checkpoint.root,

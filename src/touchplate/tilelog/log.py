@@ -136,6 +136,15 @@ class TileLog:
         """
         return self._tiles.published()
 
+    def publish_again(self) -> SignedCheckpoint:
+        """Have the newest checkpoint cosigned anew, and published; give what is published.
+
+        For fresh cosignatures on a tree that does not grow, and for entries that were committed
+        and could not be published. Without cosigning it does nothing. Raises UnavailableError;
+        then the published checkpoint stays.
+        """
+        return self._publisher.publish_again(self._settings.now_ms())
+
     @property
     def is_frozen(self) -> bool:
         """Say whether the log takes no more entries, also when another process froze it."""

@@ -43,12 +43,29 @@ class Publisher:
         """
         if self._settings.cosign is None:
             return checkpoint_of(state)
-        wanted = _as_published(state)
+        return self._publish(_as_published(state))
+
+    def publish_again(self, time_ms: int) -> SignedCheckpoint:
+        """Have the newest state cosigned and published as of `time_ms`; give what is published.
+
+        A tree that does not grow so gets fresh cosignatures, and what was committed and could not
+        be published its second chance. Raises UnavailableError; then the published one stays.
+        """
         published = self._database.published()
-        if published is None or published.is_before(wanted):
+        if self._settings.cosign is None or published is None:
+            return self._tiles.published()
+        wanted = _as_published(self._tiles.state())
+        if (wanted.size, wanted.frozen) == (published.size, published.frozen):
+            time_ms = max(time_ms, published.time_ms + 1)
+        return self._publish(replace(wanted, time_ms=max(time_ms, wanted.time_ms)))
+
+    def _publish(self, wanted: PublishedCheckpoint) -> SignedCheckpoint:
+        """Publish a checkpoint, unless what is published is not before it."""
+        published = self._database.published()
+        if self._settings.cosign and (published is None or published.is_before(wanted)):
             try:
                 envelope = self._settings.cosign(
-                    checkpoint_of(state), lambda old: self._tiles.consistency(old, state.size)
+                    checkpoint_of(wanted), lambda old: self._tiles.consistency(old, wanted.size)
                 )
                 self._database.publish(replace(wanted, envelope=envelope))
             except UnavailableError:
