@@ -4,13 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.verify.mint import KEY_SHAPES, SHAPES, Mint, b64, only_entry
 from touchplate.errors import MalformedError
+from touchplate.formats import bundle as bundle_module
 from touchplate.formats.bundle import (
     MEDIA_TYPE,
+    MEDIA_TYPES,
     Bundle,
     CertificateMaterial,
     Envelope,
@@ -256,3 +258,133 @@ def test_noise(data: bytes) -> None:
         parse_bundle(data)
     with pytest.raises(MalformedError):
         parse_entry(data)
+
+
+ODD: tuple[Any, ...] = (
+    None,
+    "",
+    "0",
+    "-1",
+    "+1",
+    "01",
+    "1_0",
+    " 1",
+    "\u0661",
+    "9" * 30,
+    "YQ",
+    "YQ==",
+    "Y Q==",
+    "-_8=",
+    "SHA2_384",
+    "x" * 70_000,
+    "YWFh" * 8_000,
+    0,
+    1,
+    1.5,
+    1e999,
+    True,
+    False,
+    [],
+    {},
+    [""],
+    [{}],
+    ["", ""],
+    {"": ""},
+    {"rawBytes": "YQ=="},
+    {"certificates": []},
+    {"hint": "x"},
+    {"rfc3161Timestamps": []},
+    {"rfc3161Timestamps": ""},
+    {"rfc3161Timestamps": {}},
+    {"signedEntryTimestamp": "YQ=="},
+    *MEDIA_TYPES,
+)
+
+
+def places(value: Any) -> list[tuple[Any, Any]]:
+    """Give every object and array of a document with each of its names or positions."""
+    if not isinstance(value, dict | list):
+        return []
+    keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+    return [(value, key) for key in keys] + [place for key in keys for place in places(value[key])]
+
+
+def changed(members: Any, data: st.DataObject) -> Any:
+    """Give a document with a value replaced, taken away, doubled, or set under another name."""
+    members = json.loads(json.dumps(members))
+    for _ in range(data.draw(st.integers(1, 2))):
+        all_places = places(members)
+        if not all_places:
+            break
+        holder, key = data.draw(st.sampled_from(all_places))
+        odd = data.draw(st.sampled_from(ODD))
+        what = data.draw(st.sampled_from(["replace", "replace", "delete", "double", "beside"]))
+        if what == "delete":
+            del holder[key]
+        elif what == "double" and isinstance(holder, list):
+            holder.append(holder[key])
+        elif what == "beside" and isinstance(holder, dict):
+            names = [name for place, name in places([good(shape) for shape in SHAPES])]
+            holder[data.draw(st.sampled_from([n for n in names if isinstance(n, str)]))] = odd
+        else:
+            holder[key] = odd
+    return members
+
+
+def read_any(members: Any) -> Bundle | None:
+    """Give what the reader of all forms says of a document."""
+    try:
+        return bundle_module._any(members)
+    except MalformedError:
+        return None
+
+
+@settings(max_examples=400)
+@given(st.sampled_from([*SHAPES, *KEY_SHAPES]), st.data())
+def test_usual_form(shape: str, data: st.DataObject) -> None:
+    """What is read in the short way is exactly what the reader of all forms gives."""
+    members = changed(good(shape), data)
+    usual = bundle_module._usual(members)
+    assert usual is None or usual == read_any(members)
+
+
+@pytest.mark.parametrize("odd", range(len(ODD)))
+@pytest.mark.parametrize("shape", [*SHAPES, *KEY_SHAPES])
+def test_usual_form_at_each_place(shape: str, odd: int) -> None:
+    """So it is with each odd value in each single place, and with each member gone."""
+    members = good(shape)
+    for number in range(len(places(members))):
+        again = json.loads(json.dumps(members))
+        holder, key = places(again)[number]
+        holder[key] = ODD[odd]
+        usual = bundle_module._usual(again)
+        assert usual is None or usual == read_any(again), (key, ODD[odd])
+        del holder[key]
+        usual = bundle_module._usual(again)
+        assert usual is None or usual == read_any(again), key
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_is_usual(shape: str) -> None:
+    """Bundles of every version with a certificate are read in the short way."""
+    members = good(shape)
+    members["verificationMaterial"].setdefault("tlogEntries", [])
+    is_one = len(members["verificationMaterial"]["tlogEntries"]) == 1
+    assert (bundle_module._usual(members) is not None) == is_one
+
+
+def test_one_member_beside_another() -> None:
+    """A second signer, content or timestamp is never overlooked."""
+    for shape in SHAPES:
+        for name, above in (
+            ("publicKey", "verificationMaterial"),
+            ("certificate", "verificationMaterial"),
+            ("x509CertificateChain", "verificationMaterial"),
+            ("messageSignature", None),
+            ("dsseEnvelope", None),
+        ):
+            for value in ({}, {"hint": "x"}, {"signature": "YQ=="}):
+                members = good(shape)
+                (members if above is None else members[above]).setdefault(name, value)
+                usual = bundle_module._usual(members)
+                assert usual is None or usual == read_any(members), (shape, name)

@@ -97,7 +97,7 @@ def test_duplicate_beside_quotes(text: str) -> None:
 
 
 names = st.sampled_from(["a", "b", '"', '""', "\\", "", ":", "é", "\n"])
-members = st.deferred(
+members: st.SearchStrategy[Any] = st.deferred(
     lambda: st.lists(
         st.tuples(names, names | st.integers() | members | st.lists(names | members, max_size=3)),
         max_size=4,
