@@ -5,7 +5,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 from touchplate.keys.signer import generate
 from touchplate.server.app import App
@@ -40,8 +40,14 @@ class Service:
         )
         self.log = TransparencyLog(self.key, self.tiles, settings)
         self._executor = ThreadPoolExecutor(2)
-        self._app = App(routes(Shards(self.log)), self._executor)
         self._loop = asyncio.new_event_loop()
+        self.restart()
+
+    def restart(self, *frozen: TransparencyLog) -> Self:
+        """Make the application again, of the log as it is now and of frozen trees before it."""
+        self.shards = Shards(self.log, frozen)
+        self._app = App(routes(self.shards), self._executor)
+        return self
 
     def call(
         self,
@@ -50,11 +56,13 @@ class Service:
         body: bytes | object = b"",
         *,
         content_type: str = "application/json",
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> Response:
         """Send one request; a body that is not bytes is sent as JSON."""
         path, _, query = target.partition("?")
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        headers = (("content-type", content_type),) if data else ()
+        if data:
+            headers = (*headers, ("content-type", content_type))
         response = self._loop.run_until_complete(
             exchange(self._app, method, path, query=query.encode(), headers=headers, body=data)
         )

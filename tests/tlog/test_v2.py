@@ -100,10 +100,11 @@ def test_again_strict(strict_service: Service, requests_v2: Requests) -> None:
     [
         (b"", "not JSON"),
         (b"[]", "not a JSON object"),
-        (b"{}", "invalid type, must be hashedrekord or dsse"),
-        (b'{"dsseRequestV002":{}}', "envelope is missing"),
+        (b"{}", "invalid type, must be either hashedrekord or dsse"),
+        (b'{"hashedRekordRequestV002":null}', "invalid type, must be either hashedrekord or dsse"),
+        (b'{"dsseRequestV002":{}}', "signatures is not as it should be"),
         (b'{"hashedRekordRequestV002":{"digest":"AA==","more":1}}', "not a known field"),
-        (b'{"hashedRekordRequestV002":{}}', "missing"),
+        (b'{"hashedRekordRequestV002":{}}', "invalid hashedrekord request: digest, signature"),
     ],
 )
 def test_bad_request(service: Service, body: bytes, message: str) -> None:

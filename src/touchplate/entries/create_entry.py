@@ -39,19 +39,25 @@ def parse_request(
         return hashedrekord_v002.read_request(top.value(kind))
     if kind == "dsseRequestV002" and accept_dsse:
         return dsse_v002.read_request(top.value(kind))
-    expected = "hashedrekord or dsse" if accept_dsse else "hashedrekord"
+    expected = "either hashedrekord or dsse" if accept_dsse else "hashedrekord"
     raise MalformedError("REQUEST_MALFORMED", f"invalid type, must be {expected}")
+
+
+def admit(
+    request: hashedrekord_v002.Request | dsse_v002.Request, allowed: frozenset[str] = ALLOWED
+) -> Admitted:
+    """Check a request and make the leaf data.
+
+    Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED, DIGEST_UNSUPPORTED (a digest of the
+    wrong length) or SIGNATURE_INVALID.
+    """
+    if isinstance(request, dsse_v002.Request):
+        return dsse_v002.admit(request, allowed)
+    return hashedrekord_v002.admit(request, allowed)
 
 
 def admit_request(
     data: bytes, allowed: frozenset[str] = ALLOWED, *, accept_dsse: bool = False
 ) -> Admitted:
-    """Read and check a request and make the leaf data.
-
-    Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED, DIGEST_UNSUPPORTED (a digest of the
-    wrong length) or SIGNATURE_INVALID.
-    """
-    request = parse_request(data, accept_dsse=accept_dsse)
-    if isinstance(request, dsse_v002.Request):
-        return dsse_v002.admit(request, allowed)
-    return hashedrekord_v002.admit(request, allowed)
+    """Read and check a request and make the leaf data; raises as both of them do."""
+    return admit(parse_request(data, accept_dsse=accept_dsse), allowed)

@@ -36,12 +36,15 @@ class Verifier(NamedTuple):
 def read_message(value: object, names: Mapping[str, str], path: str) -> Fields:
     """Give the members of a message under their canonical names.
 
-    `names` maps each spelling to the canonical one; `path` is for errors. Raises REQUEST_MALFORMED.
+    A message that is absent or null is one without members. `names` maps each spelling to the
+    canonical one; `path` is for errors. Raises REQUEST_MALFORMED.
     """
     error = "REQUEST_MALFORMED"
-    if not isinstance(value, dict):
-        raise MalformedError(error, f"{path or 'the request'} is missing or is not an object")
     members: JsonObject = {}
+    if value is None:
+        return Fields(members, error=error, path=path)
+    if not isinstance(value, dict):
+        raise MalformedError(error, f"{path or 'the request'} is not an object")
     for spelling, member in value.items():
         name = names.get(spelling)
         if name is None:

@@ -7,7 +7,7 @@ under load that makes batches of many entries without a delay, and an idle log c
 import asyncio
 from collections.abc import Sequence
 
-from touchplate.errors import UnavailableError
+from touchplate.errors import TouchplateError
 from touchplate.tilelog.batch import Outcome
 from touchplate.tilelog.entry import Receipt, Submission
 from touchplate.tilelog.log import TileLog
@@ -35,7 +35,7 @@ class LoopAppender:
         for submission, future in gathered:
             try:
                 self._log.submit(submission, future, self._deliver)
-            except UnavailableError as error:
+            except TouchplateError as error:  # full, or frozen: whoever waits must hear of it
                 if not future.done():
                     future.set_exception(error)
 

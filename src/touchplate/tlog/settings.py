@@ -5,6 +5,7 @@ from typing import Final
 
 from touchplate.entries.admission import ALLOWED
 from touchplate.entries.proposed import WRITABLE_KINDS
+from touchplate.errors import SettingsError
 
 # The operations of API v1 by the names that upstream's OpenAPI and settings give them, and how an
 # answer calls one that is switched off.
@@ -44,3 +45,14 @@ class TlogSettings:
 
     max_attestation_bytes: int = 102_400
     """A larger payload is not kept; its entry is logged all the same."""
+
+    def __post_init__(self) -> None:
+        """Refuse algorithms that no log takes, and a log that takes none (SETTINGS_INVALID)."""
+        unknown = self.algorithms - ALLOWED
+        if unknown or not self.algorithms:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                "the algorithms of the transparency log",
+                expected="some of " + ", ".join(sorted(ALLOWED)),
+                found=", ".join(sorted(unknown))[:200] or "none",
+            )

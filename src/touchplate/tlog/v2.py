@@ -8,10 +8,10 @@ import json
 from typing import Final
 
 from touchplate.entries.admission import Admitted
-from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.tilelog.bundle import record_data
 from touchplate.tilelog.entry import Receipt, SignedCheckpoint
 from touchplate.tlog.key import LogKey, encode_base64
+from touchplate.tlog.v2_fault import FROZEN, FROZEN_TEXT, Fault
 from touchplate.transport.asgi import Response
 
 _ENTRY: Final = (
@@ -20,12 +20,6 @@ _ENTRY: Final = (
     b'"hashes":[%b]},"canonicalizedBody":"%b"}'
 )
 _CHECKPOINT: Final = b'"rootHash":"%b","treeSize":"%d","checkpoint":{"envelope":%b}'
-
-_GRPC_INVALID_ARGUMENT: Final = 3
-_GRPC_ALREADY_EXISTS: Final = 6
-_GRPC_UNAVAILABLE: Final = 14
-
-_RETRY: Final = (("retry-after", "1"),)
 
 
 class EntryEncoder:
@@ -61,26 +55,10 @@ def _encode_tree(checkpoint: SignedCheckpoint) -> bytes:
     return _CHECKPOINT % (encode_base64(checkpoint.root), checkpoint.size, envelope)
 
 
-def answer_error(error: TouchplateError) -> Response:
-    """Answer as grpc-gateway does; `code` is the gRPC code, the client's mistakes are 400."""
-    if isinstance(error, UnavailableError):
-        busy = error.code == "LOG_BUSY"
-        message = "reached max pushback; retry" if busy else "failed to integrate entry"
-        return _error(503, _GRPC_UNAVAILABLE, message, _RETRY)
-    message = str(error)
-    if error.code != "REQUEST_MALFORMED":
-        message = f"invalid hashedrekord request: {message}"
-    return _error(400, _GRPC_INVALID_ARGUMENT, message)
-
-
-def answer_conflict(index: int) -> Response:
-    """Answer that the log has the entry."""
-    message = f"an equivalent entry already exists in the transparency log with index {index}"
-    return _error(409, _GRPC_ALREADY_EXISTS, message, (("x-log-index", str(index)),))
-
-
-def _error(
-    status: int, code: int, message: str, headers: tuple[tuple[str, str], ...] = ()
-) -> Response:
-    body = {"code": code, "message": message, "details": []}
-    return Response(status, json.dumps(body).encode(), headers=headers)
+def answer_fault(fault: Fault) -> Response:
+    """Answer as grpc-gateway does, `code` is the gRPC code; a frozen log answers in plain text."""
+    if fault is FROZEN:
+        text = f"{FROZEN_TEXT}\n".encode()
+        return Response(fault.status, text, "text/plain; charset=utf-8", fault.headers)
+    body = {"code": fault.code, "message": fault.message, "details": []}
+    return Response(fault.status, json.dumps(body).encode(), headers=fault.headers)

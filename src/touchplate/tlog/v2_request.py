@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from touchplate.entries.admission import Admitted
-from touchplate.entries.create_entry import MAX_REQUEST_BYTES, admit_request
-from touchplate.entries.hashedrekord_v002 import Request, admit
+from touchplate.entries.create_entry import MAX_REQUEST_BYTES, parse_request
+from touchplate.entries.hashedrekord_v002 import Request
 from touchplate.keys.algorithms import BY_NAME
 from touchplate.tlog.settings import TlogSettings
+from touchplate.tlog.v2_fault import AnyRequest
 
 
 class _Raw(msgspec.Struct, rename="camel", forbid_unknown_fields=True, gc=False):
@@ -46,12 +46,9 @@ _DECODER: Final = msgspec.json.Decoder(_Top)
 _QUOTES: Final = 24
 
 
-def admit_fast(data: bytes, settings: TlogSettings) -> Admitted:
-    """Check the body of `POST /api/v2/log/entries`: the answers and errors of `admit_request`."""
-    request = read_common(data)
-    if request is None:
-        return admit_request(data, settings.algorithms, accept_dsse=settings.accept_dsse_v002)
-    return admit(request, settings.algorithms)
+def read_request(data: bytes, settings: TlogSettings) -> AnyRequest:
+    """Read the body of `POST /api/v2/log/entries`: what `parse_request` makes of it, but faster."""
+    return read_common(data) or parse_request(data, accept_dsse=settings.accept_dsse_v002)
 
 
 def read_common(data: bytes) -> Request | None:
