@@ -1,6 +1,6 @@
 """A real PostgreSQL for tests, from Debian's package: `PostgresServer`.
 
-    with PostgresServer.start() as server:
+    with PostgresServer() as server:
         open_log(server.uri(), "log")   # each uri() is a schema of its own
         server.restart()
 
@@ -45,9 +45,10 @@ def postgres_uri(port: int, schema: str | None = None) -> str:
 
 
 class PostgresServer:
-    """One server with its own folder. Use it in a `with`, or call `close`."""
+    """One server with its own folder and some settings. Use it in a `with`, or call `close`."""
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._settings = settings
         programs = _programs()
         assert programs is not None, why_not()
         self._programs = programs
@@ -77,11 +78,6 @@ class PostgresServer:
             cwd=self._folder,
         )
         self.begin()
-
-    @classmethod
-    def start(cls) -> Self:
-        """Make a new database cluster and start its server."""
-        return cls()
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +111,7 @@ class PostgresServer:
                 *("-c", "unix_socket_directories="),
                 *("-c", "max_connections=200"),
                 *("-c", "log_min_messages=fatal"),
+                *(f"--{name}={value}" for name, value in self._settings.items()),
             ],
             self._folder / "log",
             user=self._user,

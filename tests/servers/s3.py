@@ -1,6 +1,6 @@
 """A real S3 server for tests, SeaweedFS from its wheel: `S3Server`.
 
-    with S3Server.start() as server:
+    with S3Server() as server:
         open_objects(server.uri(), environ=server.environ)   # each uri() is a prefix of its own
 
 It listens on loopback only and sends nothing anywhere. `why_not()` says why a test must be skipped.
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BUCKET = "touchplate"
 REGION = "us-east-1"
-ENVIRON = {"AWS_ACCESS_KEY_ID": "touchplate", "AWS_SECRET_ACCESS_KEY": "loopback-only"}
+ENVIRON = {"AWS_ACCESS_KEY_ID": "AKTESTONLY", "AWS_SECRET_ACCESS_KEY": "loopback-only"}
 
 _IDENTITIES = {
     "identities": [
@@ -78,11 +78,6 @@ class S3Server:
         self._ports = free_ports(8)
         self._program: Program | None = None
         self.begin()
-
-    @classmethod
-    def start(cls) -> Self:
-        """Start a server with an empty bucket."""
-        return cls()
 
     def __enter__(self) -> Self:
         return self
@@ -170,7 +165,7 @@ class S3Server:
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
         )
         try:
-            store.put("up", b"")
+            store.put("up", b"an empty one would need no disk")
         except BaseError:
             return False
         return True

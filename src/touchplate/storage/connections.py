@@ -35,12 +35,12 @@ _MAX_READERS: Final = 4  # connections of one `Links`
 _CONNECT_SECONDS: Final = 5.0
 _ANSWER_SECONDS: Final = 20.0  # above the server's own limits, for one that has gone silent
 
+_MAX_WAIT_MS: Final = 10_000  # for another transaction's lock
+
 _SESSION: Final = {
     "application_name": "touchplate",
-    "lock_timeout": "10s",
-    "statement_timeout": "15s",
-    # A host that lost its power must not hold the log's lock for the hours that TCP gives it.
-    "idle_in_transaction_session_timeout": "15s",
+    # A host that lost its power must not hold the log's lock for the hours that TCP gives it; nor
+    # one that is stopped in the middle of a transaction.
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "2",
     "tcp_keepalives_count": "3",
@@ -111,10 +111,14 @@ class Address:
 
 
 class Link:
-    """One connection, made when it is first used. One thread at a time uses it, any thread."""
+    """One connection, made when it is first used. One thread at a time uses it, any thread.
 
-    def __init__(self, address: Address) -> None:
+    `max_wait_ms` is how long it waits for a lock, and may stand still within a transaction.
+    """
+
+    def __init__(self, address: Address, *, max_wait_ms: int = _MAX_WAIT_MS) -> None:
         self._address = address
+        self._max_wait_ms = max_wait_ms
         self._loop: asyncio.AbstractEventLoop | None = None
         self._connection: Any = None
 
@@ -155,7 +159,7 @@ class Link:
         try:
             if self._connection is None:
                 self._loop = self._loop or asyncio.new_event_loop()
-                self._connection = _run_in(self._loop, _connect(self._address))
+                self._connection = _run_in(self._loop, _connect(self._address, self._max_wait_ms))
             assert self._loop is not None  # noqa: S101 - made with the connection
             return _run_in(self._loop, call(self._connection))
         except asyncpg.PostgresError as error:
@@ -240,13 +244,19 @@ def _run_in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Answer]) 
         return pool.submit(loop.run_until_complete, work).result()
 
 
-async def _connect(address: Address) -> Any:  # noqa: ANN401 - asyncpg has no types
+async def _connect(address: Address, max_wait_ms: int) -> Any:  # noqa: ANN401 - asyncpg has no types
     try:
         connection = await asyncpg.connect(
             address.dsn,
             timeout=_CONNECT_SECONDS,
             command_timeout=_ANSWER_SECONDS,  # of what names no other
-            server_settings={**_SESSION, "search_path": address.schema},
+            server_settings={
+                **_SESSION,
+                "search_path": address.schema,
+                "lock_timeout": str(max_wait_ms),
+                "idle_in_transaction_session_timeout": str(max_wait_ms),
+                "statement_timeout": str(max_wait_ms + max_wait_ms // 2),
+            },
             target_session_attrs="read-write",
         )
     except (ValueError, TypeError) as error:

@@ -7,7 +7,7 @@ a store that ignores the condition must not be used. Credentials are no part of 
 under the names of the AWS tools, and none of them leaves this module in a message.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -22,26 +22,21 @@ from touchplate.errors import SettingsError, UnavailableError
 from touchplate.storage.objects import check_key, differs
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig, S3Config
+    from obstore.store import BackoffConfig, ClientConfig, RetryConfig, S3Config, S3Credential
 
 _MAX_AT_ONCE: Final = 16  # requests that `put_all` has under way
 _MAX_TEXT: Final = 300  # characters of the store's own words in a message
 
 _CONNECT: Final = timedelta(seconds=3)
-_REQUEST: Final = timedelta(seconds=10)
-_RETRY: "Final[RetryConfig]" = {
-    "max_retries": 3,
-    "retry_timeout": timedelta(seconds=10),
-    "backoff": {
-        "init_backoff": timedelta(milliseconds=100),
-        "max_backoff": timedelta(seconds=1),
-        "base": 2,
-    },
+_BACKOFF: "Final[BackoffConfig]" = {
+    "init_backoff": timedelta(milliseconds=100),
+    "max_backoff": timedelta(seconds=1),
+    "base": 2,
 }
 
 _SECRETS: Final = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
-_CREDENTIALS: Final = (
-    *_SECRETS,
+# Of a role: obstore fetches credentials with these when there is no key.
+_ROLE: Final = (
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
@@ -58,12 +53,18 @@ class S3Objects:
     `environ` holds credentials and defaults: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
     AWS_SESSION_TOKEN, the variables of web identities and of containers, AWS_REGION and
     AWS_ENDPOINT_URL. Without any, the machine's own role is asked for. A request takes at most
-    10 seconds and is tried up to four times within 10.
+    `max_wait`, and is tried again up to three times within that.
 
-    Raises SettingsError SETTINGS_INVALID for a URI that cannot be right.
+    Raises SettingsError SETTINGS_INVALID for a URI that cannot be right, and STORAGE_UNAVAILABLE.
     """
 
-    def __init__(self, uri: str, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        uri: str,
+        environ: Mapping[str, str],
+        *,
+        max_wait: timedelta = timedelta(seconds=10),
+    ) -> None:
         parts = urlsplit(uri)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         unknown = sorted(set(options) - set(_OPTIONS))
@@ -80,7 +81,7 @@ class S3Objects:
             _check_prefix(self._prefix)
         self._secrets = tuple(environ[name] for name in _SECRETS if environ.get(name))
         self._name = f"s3://{parts.hostname}/{self._prefix}"
-        self._store = self._open(parts.hostname, options, environ)
+        self._store = self._open(parts.hostname, options, environ, max_wait)
         with self._translated("the bucket"):
             # A bucket that is not there would look like one without objects.
             self._store.list_with_delimiter(self._prefix or None)
@@ -132,7 +133,13 @@ class S3Objects:
         check_key(key)
         return f"{self._prefix}/{key}" if self._prefix else key
 
-    def _open(self, bucket: str, options: Mapping[str, str], environ: Mapping[str, str]) -> S3Store:
+    def _open(
+        self,
+        bucket: str,
+        options: Mapping[str, str],
+        environ: Mapping[str, str],
+        max_wait: timedelta,
+    ) -> S3Store:
         endpoint = (
             options.get("endpoint")
             or environ.get("AWS_ENDPOINT_URL_S3")
@@ -144,17 +151,25 @@ class S3Objects:
             or environ.get("AWS_DEFAULT_REGION")
             or "us-east-1"
         )
-        given = {name.lower(): environ[name] for name in _CREDENTIALS if environ.get(name)}
+        # Those of the process's environment, which obstore reads too, give way to these.
+        given = {name.lower(): environ[name] for name in _ROLE if environ.get(name)}
         config = cast("S3Config", {**given, "region": region, "conditional_put": "etag"})
-        client: ClientConfig = {"connect_timeout": _CONNECT, "timeout": _REQUEST}
+        client: ClientConfig = {"connect_timeout": _CONNECT, "timeout": max_wait}
         if endpoint:
-            config["endpoint"] = endpoint
+            config["endpoint"] = config["aws_endpoint_url_s3"] = endpoint
             # Only where the operator wrote so: a signature protects the request, not its data.
             client["allow_http"] = urlsplit(endpoint).scheme == "http"
         if "ca" in options:
             client["root_certificate"] = _read_file(options["ca"])
+        retry: RetryConfig = {"max_retries": 3, "retry_timeout": max_wait, "backoff": _BACKOFF}
         try:
-            return S3Store(bucket, config=config, client_options=client, retry_config=_RETRY)
+            return S3Store(
+                bucket,
+                config=config,
+                client_options=client,
+                retry_config=retry,
+                credential_provider=_fixed_credentials(environ),
+            )
         except (BaseError, ValueError, TypeError) as error:
             raise SettingsError(
                 "SETTINGS_INVALID", f"{self._name} cannot be opened: {self._words(error)}"
@@ -177,6 +192,21 @@ class S3Objects:
         for secret in self._secrets:
             text = text.replace(secret, "…")
         return " ".join(text.split())[:_MAX_TEXT]
+
+
+def _fixed_credentials(environ: Mapping[str, str]) -> "Callable[[], S3Credential] | None":
+    """Give the key that was handed in, if there is one: all of it, or the machine's own role."""
+    access_key_id = environ.get("AWS_ACCESS_KEY_ID")
+    secret_access_key = environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access_key_id or not secret_access_key:
+        return None
+    credential: S3Credential = {
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
+        "token": environ.get("AWS_SESSION_TOKEN") or None,
+        "expires_at": None,
+    }
+    return lambda: credential
 
 
 def _check_prefix(prefix: str) -> None:
