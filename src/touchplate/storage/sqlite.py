@@ -22,8 +22,8 @@ from touchplate.storage.database import (
     PublishedCheckpoint,
     Segment,
     lost_race,
-    not_an_index,
 )
+from touchplate.storage.identities import RUN_ENTRIES, TABLES, Identities
 
 _VERSION: Final = 2  # of the tables below
 _STEP_MS: Final = 1  # how long to wait for another process before trying again
@@ -59,15 +59,9 @@ CREATE TABLE tiles (
     hashes BLOB NOT NULL,
     PRIMARY KEY (level, place)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE identities (
-    identity BLOB PRIMARY KEY,
-    entry INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
 """
 
-# version: what makes the tables of the next one
-_MIGRATIONS: Final[Mapping[int, str]] = {
-    1: """
+_FROM_VERSION_1: Final = """
 ALTER TABLE state ADD COLUMN frozen INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE published (
     one INTEGER PRIMARY KEY CHECK (one = 1),
@@ -77,17 +71,19 @@ CREATE TABLE published (
     envelope TEXT NOT NULL,
     frozen INTEGER NOT NULL
 ) STRICT;
-""",
-}
+"""
 
 
 class SQLiteLog:
     """A log's database in the file at `path`, which is made, 0600, if it is not there.
 
-    `max_wait_ms` is how long a transaction waits for another process's.
+    `max_wait_ms` is how long a transaction waits for another process's; `run_entries` is about how
+    many identities the smallest file in the folder beside it, named `-runs`, has.
     """
 
-    def __init__(self, path: Path, *, max_wait_ms: int = 10_000) -> None:
+    def __init__(
+        self, path: Path, *, max_wait_ms: int = 10_000, run_entries: int = RUN_ENTRIES
+    ) -> None:
         self._path = path
         self._max_wait_ms = max_wait_ms
         self._writing = Lock()
@@ -96,14 +92,17 @@ class SQLiteLog:
         with _translated(path):
             _create(path)
             self._reader = self._connect()
+            self._identities = Identities(path.with_name(f"{path.name}-runs"), run_entries)
             with self._transaction() as connection:
-                _prepare(connection, path)
+                _prepare(connection, path, self._identities)
 
     @contextmanager
     def transaction(self) -> Iterator[LogTransaction]:
         """Wait for the file's lock and begin; commit durably at the end."""
         with self._transaction() as connection:
-            yield _Transaction(connection)
+            transaction = _Transaction(connection, self._identities)
+            yield transaction
+        transaction.committed()
 
     def state(self) -> LogState | None:
         """Give the state."""
@@ -132,7 +131,7 @@ class SQLiteLog:
     def find(self, identity: bytes) -> int | None:
         """Give the index of the entry with this identity."""
         with self._reading, _translated(self._path):
-            return _find(self._reader, identity)
+            return self._identities.find(self._reader, identity)
 
     def published(self) -> PublishedCheckpoint | None:
         """Give the checkpoint that was published last."""
@@ -164,22 +163,17 @@ class SQLiteLog:
             )
 
     def tidy(self) -> None:
-        """Do nothing yet."""
+        """Put identities that have gathered into a run, and merge runs."""
+        with _translated(self._path):
+            self._identities.tidy(self._read, self._transaction)
 
     def reindex(self, identities: Iterable[bytes]) -> None:
         """Make the index of identities again."""
         with self._transaction() as connection:
-            connection.execute("DELETE FROM identities")
-            total = 0
-            for identity in identities:
-                connection.execute(
-                    "INSERT OR IGNORE INTO identities VALUES (?, ?)", (identity, total)
-                )
-                total += 1
-            count: int = connection.execute("SELECT count(*) FROM identities").get
             state = _state(connection)
-            if not total == count == (state.size if state else 0):
-                raise not_an_index(count, state.size if state else 0)
+            self._identities.reindex(connection, identities, state.size if state else 0)
+        with self._read() as reader:
+            self._identities.load(reader)
 
     def close(self) -> None:
         """Close the file; what was committed is in it."""
@@ -203,6 +197,11 @@ class SQLiteLog:
         return attempts * _STEP_MS < self._max_wait_ms
 
     @contextmanager
+    def _read(self) -> Iterator[apsw.Connection]:
+        with self._reading, _translated(self._path):
+            yield self._reader
+
+    @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:
         with self._writing, _translated(self._path):
             connection = self._writer = self._writer or self._connect()
@@ -221,35 +220,22 @@ class SQLiteLog:
 class _Transaction:
     """Changes through a connection that has begun."""
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, identities: Identities) -> None:
         self._connection = connection
+        self._identities = identities
+        self._claimed: tuple[Sequence[bytes], int] = ((), 0)
 
     def state(self) -> LogState | None:
         return _state(self._connection)
 
     def claim(self, identities: Sequence[bytes], first: int) -> list[int]:
-        if not identities:
-            return []
-        # Most batches hold nothing that the log has, so try that before asking.
-        if self._insert(identities, first) == len(identities):
-            return list(range(first, first + len(identities)))
-        # Again without those: first undo the new ones, which now have gaps between them.
-        array = apsw.carray(tuple(identities))
-        self._connection.execute(
-            "DELETE FROM identities WHERE identity IN (SELECT value FROM carray(?)) AND entry >= ?",
-            (array, first),
-        )
-        rows = self._connection.execute(
-            "SELECT identity, entry FROM identities"
-            " WHERE identity IN (SELECT value FROM carray(?))",
-            (array,),
-        ).fetchall()
-        known = dict(cast("list[tuple[bytes, int]]", rows))
-        new = [identity for identity in identities if identity not in known]
-        if new:
-            self._insert(new, first)
-        known.update((identity, first + place) for place, identity in enumerate(new))
-        return [known[identity] for identity in identities]
+        indexes, new = self._identities.claim(self._connection, identities, first)
+        self._claimed = (new, first)
+        return indexes
+
+    def committed(self) -> None:
+        """Tell the index of identities that the new ones are in the log."""
+        self._identities.committed(*self._claimed)
 
     def store(
         self,
@@ -289,19 +275,6 @@ class _Transaction:
             )
             level += 1
 
-    def _insert(self, identities: Sequence[bytes], first: int) -> int:
-        """Give them the indexes from `first`, except those that have one; say how many were new.
-
-        All in one step of SQLite's: each step gives up the interpreter's lock, and in a busy
-        process it takes a while to get that back.
-        """
-        before = self._connection.total_changes()
-        self._connection.execute(
-            "INSERT OR IGNORE INTO identities SELECT value, ? + rowid - 1 FROM carray(?)",
-            (first, apsw.carray(tuple(identities))),
-        )
-        return self._connection.total_changes() - before
-
 
 def _state(connection: apsw.Connection) -> LogState | None:
     row = connection.execute(
@@ -325,13 +298,6 @@ def _values(state: LogState) -> tuple[int, bytes, int, str, int, int]:
     )
 
 
-def _find(connection: apsw.Connection, identity: bytes) -> int | None:
-    index: int | None = connection.execute(
-        "SELECT entry FROM identities WHERE identity = ?", (identity,)
-    ).get
-    return index
-
-
 def _create(path: Path) -> None:
     """Make the file with the right mode, and its name durable; SQLite gives its others the same."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -343,26 +309,29 @@ def _create(path: Path) -> None:
         os.close(folder)
 
 
-def _prepare(connection: apsw.Connection, path: Path) -> None:
-    """Make the tables in a new file, bring older ones up to date, refuse those of a newer version.
+def _prepare(connection: apsw.Connection, path: Path, identities: Identities) -> None:
+    """Make the tables in a new file, bring those of version 1 up to date, and refuse others.
 
-    It runs in a transaction: a crash leaves the old version.
+    It runs in a transaction: a crash leaves what there was.
     """
     version = connection.pragma("user_version")
     if version == 0:
-        connection.execute(_TABLES)
-        version = _VERSION
-    while version in _MIGRATIONS:
-        connection.execute(_MIGRATIONS[version])
-        version += 1
-    if version != _VERSION:
+        connection.execute(_TABLES + TABLES)
+    elif version == 1:
+        connection.execute(_FROM_VERSION_1 + TABLES)
+        # Then it was one table, a tree of all identities.
+        rows = connection.execute("SELECT identity FROM identities ORDER BY entry")
+        state = _state(connection)
+        identities.reindex(connection, (row[0] for row in rows), state.size if state else 0)
+        connection.execute("DROP TABLE identities")
+    elif version != _VERSION:
         raise SettingsError(
             "SETTINGS_INVALID",
             f"the log database {path} is of another version",
             expected=str(_VERSION),
             found=str(version),
         )
-    connection.pragma("user_version", version)
+    connection.pragma("user_version", _VERSION)
 
 
 @contextmanager

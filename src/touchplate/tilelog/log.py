@@ -1,7 +1,8 @@
 """`TileLog`: an append-only log in tiles, with group commit.
 
 One thread commits. While it makes one batch durable, the next one gathers; when nothing waits, an
-entry is committed at once. A second thread seals what is full. Reading takes neither.
+entry is committed at once. A second thread seals what is full, a third keeps the database's index
+of identities small. Reading takes none of them.
 """
 
 import logging
@@ -40,8 +41,11 @@ _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
 # How old the note of the published size may be: a crash and an older backup of the database can
 # go unnoticed only if no entry is missing but those of this last second.
 _NOTE_SECONDS: Final = 1.0
+_TIDY_ENTRIES: Final = 8192  # new ones after which the index of identities is tidied
+_TIDY_RETRY_SECONDS: Final = 10.0
 _BATCH_FAILED: Final = "a batch failed"
 _SEAL_FAILED: Final = "could not seal"
+_TIDY_FAILED: Final = "could not tidy the index of identities"
 
 _logger = logging.getLogger(__name__)
 
@@ -75,10 +79,15 @@ class TileLog:
         self._size = state.size  # as far as this process knows
         self._sealed = state.sealed  # entries that rest in objects
         self._forgotten = state.sealed  # entries that rest in objects only
+        self._tidied = 0  # the size at which the index of identities was tidied last
         self._noted = 0  # the size that the object store was told last, as far as we know
         self._threads = tuple(
             Thread(target=run, name=f"{settings.name}-{name}", daemon=True)
-            for name, run in (("commit", self._run_commits), ("seal", self._run_seals))
+            for name, run in (
+                ("commit", self._run_commits),
+                ("seal", self._run_seals),
+                ("tidy", self._run_tidying),
+            )
         )
         for thread in self._threads:
             thread.start()
@@ -291,7 +300,11 @@ class TileLog:
             self._forgotten = sealed
             rested = self._size == self._noted
             self._size = max(self._size, top)
-            if self._unsealed() > 0 or (rested and top > self._noted):
+            if (
+                self._unsealed() > 0
+                or (rested and top > self._noted)
+                or self._size - self._tidied >= _TIDY_ENTRIES
+            ):
                 self._changed.notify_all()
         return outcomes
 
@@ -323,6 +336,26 @@ class TileLog:
                 self._noted = max(self._noted, size)
                 self._seal_failed = False
                 self._changed.notify_all()
+
+    def _run_tidying(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._size - self._tidied >= _TIDY_ENTRIES or self._closing
+                )
+                if self._closing:
+                    return
+                size = self._size
+            try:
+                self._database.tidy()
+            except Exception as error:  # noqa: BLE001 - what was not tidied serves as well
+                self._warn(_TIDY_FAILED, error)
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closing, timeout=_TIDY_RETRY_SECONDS)
+                continue
+            self._recovered(_TIDY_FAILED)
+            with self._changed:
+                self._tidied = size
 
     def _warn(self, what: str, error: Exception) -> None:
         """Tell the operator, once for as long as it fails in the same way.
