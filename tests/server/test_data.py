@@ -15,6 +15,7 @@ INSTANCE = Instance(
     url_follows_listen=True,
     created_at=datetime(2030, 1, 1, tzinfo=UTC),
     ca_key="ecdsa-p256",
+    id="ab" * 16,
 )
 
 

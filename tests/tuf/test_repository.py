@@ -10,7 +10,7 @@ from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
-from touchplate.errors import SettingsError
+from touchplate.errors import RefusedError, SettingsError
 from touchplate.keys.signer import generate
 from touchplate.tuf import Repository, RoleKeys
 
@@ -31,7 +31,8 @@ class Files:
 
     def put(self, key: str, data: bytes) -> None:
         """Write once."""
-        assert self.files.get(key, data) == data, f"{key} written twice"
+        if self.files.get(key, data) != data:
+            raise RefusedError("FILE_EXISTS", f"{key} written twice")
         self._write(key, data)
 
     def replace(self, key: str, data: bytes) -> None:
@@ -247,3 +248,43 @@ def test_keys_of_another_deployment(files: Files, keys: RoleKeys, clock: Clock) 
     with pytest.raises(SettingsError) as caught:
         Repository(files, others, clock)
     assert caught.value.code == "KEY_NOT_FOUND"
+
+
+def test_two_processes(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> None:
+    """Of several processes one renews, and the others serve and go on from what it wrote."""
+    first, second = (Repository(files, keys, clock) for _ in range(2))
+    first.publish(TARGETS)
+    second.publish(TARGETS)
+    client = Client(tmp_path, files.files["tuf/1.root.json"])
+    for _ in range(400):
+        clock.now += timedelta(hours=25)
+        writer, reader = (first, second) if clock.now.day % 3 else (second, first)
+        assert writer.refresh() is True
+        assert reader.refresh() is False
+        assert reader.expiries() == writer.expiries()
+        assert client.update(reader, clock.now) == TARGETS
+
+
+def test_race(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> None:
+    """Whoever is refused because another process wrote the same version looks again."""
+    first, second = (Repository(files, keys, clock) for _ in range(2))
+    first.publish(TARGETS)
+    client = Client(tmp_path, files.files["tuf/1.root.json"])
+    client.update(first, clock.now)
+    clock.now += timedelta(days=340)
+    read = files.get
+    raced: list[str] = []
+
+    def read_then_lose(key: str) -> bytes | None:
+        data = read(key)
+        if data is None and key.endswith(("root.json", "snapshot.json")) and not raced:
+            # The file is not there yet: and then the other one writes all of it.
+            raced.append(key)
+            first.refresh()
+        return data
+
+    files.get = read_then_lose  # type: ignore[method-assign]
+    second.refresh()
+    assert raced
+    assert second.expiries() == first.expiries()
+    assert client.update(second, clock.now) == TARGETS

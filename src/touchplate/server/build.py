@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from touchplate import ca, ctlog, tlog, tsa
@@ -30,6 +31,12 @@ from touchplate.server import vault as names
 from touchplate.server.counts import Counts
 from touchplate.server.health import Health, Metrics
 from touchplate.server.health import routes as health_routes
+from touchplate.server.ownership import (
+    Reader,
+    check_database,
+    read_ct_checkpoint,
+    read_tlog_checkpoint,
+)
 from touchplate.server.publication import (
     CT_PATH,
     ISSUER_PATH,
@@ -211,9 +218,11 @@ class _Logs:
     stores: Stores
     settings: LogSettings
 
-    def open(self, settings: TileLogSettings) -> TileLog:
+    def open(self, settings: TileLogSettings, read: Reader) -> TileLog:
+        """Open the log; `read` opens a checkpoint that our key signed."""
         database = self.stores.database(settings.name)
         self.opened.callback(database.close)
+        check_database(database, settings.name, read)
         settings = replace(settings, max_waiting=self.settings.max_waiting)
         log = TileLog(settings, database, self.stores.objects)
         self.opened.callback(log.close)
@@ -224,7 +233,8 @@ def _open_tlog(
     logs: _Logs, keys: Keys, origin: Origin, now: Callable[[], datetime]
 ) -> tlog.TransparencyLog:
     key = tlog.log_key(origin.host, keys[names.TLOG])
-    tiles = logs.open(tlog.tile_log_settings(key, _in_ms(now)))
+    read = partial(read_tlog_checkpoint, key.origin, key.signer.public_key)
+    tiles = logs.open(tlog.tile_log_settings(key, _in_ms(now)), read)
     given = logs.settings
     settings = tlog.TlogSettings(
         algorithms=given.algorithms,
@@ -242,8 +252,9 @@ def _open_ct(
     authority: ca.Authority,
 ) -> ctlog.CertificateLog:
     signer, name = keys[names.CT], ct_origin(origin)
+    read = partial(read_ct_checkpoint, name, signer.public_key)
     return ctlog.CertificateLog(
-        logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now))),
+        logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now)), read),
         signer,
         origin=name,
         roots=[authority.chain[-1].der],

@@ -20,8 +20,10 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from touchplate.errors import RefusedError, SettingsError
 from touchplate.keys.signer import Signer
@@ -42,6 +44,8 @@ class Instance:
     created_at: datetime
     ca_key: str
     complete: bool = False
+    # Names the instance in storage that hosts share; chosen at random, and never changed.
+    id: str = ""
 
 
 class DataFolder:
@@ -91,6 +95,7 @@ class DataFolder:
                 "created_at": instance.created_at.astimezone(UTC).isoformat(),
                 "ca_key": instance.ca_key,
                 "complete": instance.complete,
+                "id": instance.id,
             },
             indent=2,
         )
@@ -101,6 +106,15 @@ class DataFolder:
         """Load the key `name`, or make it in a first start that is not complete."""
         path = self.path / "keys" / f"{name}.pem"
         if self.instance is not None and not self.instance.complete and not path.exists():
+            with contextlib.suppress(RefusedError):
+                return create_signer(path.as_uri(), kind)
+        return load_signer(path.as_uri())
+
+    def later_key(self, name: str, kind: str) -> Signer:
+        """Load the key `name`, or make it: one that instances begin to need later."""
+        path = self.path / "keys" / f"{name}.pem"
+        if not path.exists():
+            # Another process may be quicker; then it is there.
             with contextlib.suppress(RefusedError):
                 return create_signer(path.as_uri(), kind)
         return load_signer(path.as_uri())
@@ -151,6 +165,8 @@ def _load_instance(path: Path) -> Instance | None:
             created_at=datetime.fromisoformat(value["created_at"]),
             ca_key=str(value["ca_key"]),
             complete=bool(value["complete"]),
+            # Folders made before there were ids: their host name and time never change either.
+            id=str(value.get("id") or _old_id(value["url"], value["created_at"])),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
@@ -158,6 +174,10 @@ def _load_instance(path: Path) -> Instance | None:
             f"{file} is damaged: {error}",
             hint="put the file back from the backup that the rest of the folder is from",
         ) from error
+
+
+def _old_id(url: str, created_at: str) -> str:
+    return sha256(f"{urlsplit(url).hostname} {created_at}".encode()).hexdigest()[:32]
 
 
 def _check_folder(path: Path) -> None:

@@ -5,6 +5,7 @@ after it; each key and chain is made once and never replaced; the trust root is 
 the instance is marked complete, and from there on nothing missing is made anew.
 """
 
+import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from touchplate.errors import SettingsError
 from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
+from touchplate.server.ownership import claim_objects
 from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
 from touchplate.storage.schemes import open_log, open_objects
 
@@ -63,14 +65,18 @@ def open_deployment(
     if instance is None:
         # Whole seconds: it is the start of validity in the trusted root.
         created_at = now().replace(microsecond=0)
-        instance = Instance(origin.url, follows, created_at, settings.ca_key)
+        instance = Instance(
+            *(origin.url, follows, created_at, settings.ca_key), id=secrets.token_hex(16)
+        )
         folder.remember(instance)
     elif (instance.url, instance.url_follows_listen) != (origin.url, follows):
         instance = replace(instance, url=origin.url, url_follows_listen=follows)
         folder.remember(instance)
+    stores = open_stores(folder, settings, environ)
+    claim_objects(stores.objects, instance.id)
     deployment = build(
         folder,
-        open_stores(folder, settings, environ),
+        stores,
         origin,
         created_at=instance.created_at,
         ca_key=instance.ca_key,

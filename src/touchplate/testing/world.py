@@ -16,16 +16,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from touchplate.errors import VerificationError
-from touchplate.formats import ct
 from touchplate.formats.bundle import Bundle
-from touchplate.formats.checkpoint import open_checkpoint
 from touchplate.formats.signing_config import SigningConfig
 from touchplate.formats.trusted_root import TrustedRoot
-from touchplate.keys.public import check_signature
 from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tree import RootHash
 from touchplate.server.app import App
 from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
 from touchplate.server.settings import parse_origin
 from touchplate.server.vault import MemoryVault
@@ -190,13 +188,9 @@ class World:
         self._seen[name] = (size, root)
 
     def _open_tlog(self, envelope: str) -> tuple[int, RootHash]:
-        verifier = self.trusted_root.tlogs[0].note_verifier(v1=False)
-        checkpoint = open_checkpoint(envelope, verifier, v1=False)
-        return checkpoint.size, checkpoint.root
+        known = self.trusted_root.tlogs[0]
+        return read_tlog_checkpoint(known.name, known.key, envelope)
 
     def _open_ct(self, envelope: str) -> tuple[int, RootHash]:
-        known = self.trusted_root.ctlogs[0]
-        head = ct.parse_checkpoint(envelope, ct_origin(self._origin), known.log_id)
-        signature = ct.parse_digitally_signed(head.signature)
-        check_signature(known.key, signature, head.signed_input(), known.algorithm)
-        return head.size, RootHash(head.root)
+        key = self.trusted_root.ctlogs[0].key
+        return read_ct_checkpoint(ct_origin(self._origin), key, envelope)

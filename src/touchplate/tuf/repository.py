@@ -13,7 +13,7 @@ from hashlib import sha256
 from threading import Lock
 from typing import Any, Final, Protocol
 
-from touchplate.errors import SettingsError, TouchplateError, UnavailableError
+from touchplate.errors import RefusedError, SettingsError, TouchplateError, UnavailableError
 from touchplate.keys.signer import Signer
 from touchplate.tuf.metadata import (
     ROLES,
@@ -31,6 +31,8 @@ from touchplate.tuf.settings import Term, TufSettings
 PREFIX: Final = "tuf/"
 # The newest root is found by counting up, as clients do; they stop after 256 updates.
 MAX_ROOTS: Final = 512
+# How often another process may be quicker before a renewal is left to the next time.
+MAX_RACES: Final = 10
 
 
 class Files(Protocol):
@@ -75,7 +77,12 @@ class _State:
 
 
 class Repository:
-    """The repository of one deployment. Safe to call from several threads; one process writes.
+    """The repository of one deployment. Safe to call from several threads and processes.
+
+    Each renewal begins with what the files say now. Files with a version are written once, so of
+    two processes that renew at the same time one is refused and looks again; both may write
+    `timestamp.json`, with the same version and one of two snapshots that are equal but for their
+    version.
 
     Opening it makes `1.root.json` if there is no root yet; `publish` makes the rest. Raises
     SettingsError KEY_NOT_FOUND if the stored root names other keys than those given.
@@ -107,17 +114,24 @@ class Repository:
         Durable when it returns. Names are single path segments.
         """
         wanted = {name: describe(data) for name, data in targets.items()}
-        with self._lock:
+
+        def write() -> bool:
             if self._state is not None and _files_of(self._state.targets) == wanted:
                 return self._renew(None)
             for name, target in wanted.items():
                 self._files.put(f"{PREFIX}targets/{target.sha256}.{name}", targets[name])
             return self._renew(wanted)
 
-    def refresh(self) -> bool:
-        """Renew what is within its margin of expiry; False if nothing was."""
         with self._lock:
-            return self._renew(None)
+            return self._race(write)
+
+    def refresh(self) -> bool:
+        """Renew what is within its margin of expiry; False if nothing was.
+
+        What other processes have renewed is read, so each of them must call this now and then.
+        """
+        with self._lock:
+            return self._race(lambda: self._renew(None))
 
     def read(self, name: str) -> bytes | None:
         """Give a file by its name below the repository's URL; the name must have been checked."""
@@ -132,6 +146,18 @@ class Repository:
         if state is not None:
             all_of += [state.targets, state.snapshot, state.timestamp]
         return {each.role: each.expires_at for each in all_of}
+
+    def _race(self, write: Callable[[], bool]) -> bool:
+        """Write upon what is there now; look again if another process wrote the same version."""
+        for _ in range(MAX_RACES):
+            try:
+                self._root = self._open_root()
+                self._state = self._load_state()
+                return write()
+            except RefusedError as error:
+                if error.code != "FILE_EXISTS":
+                    raise
+        raise UnavailableError("STORAGE_UNAVAILABLE", "other processes renew the trust root")
 
     def _renew(self, wanted: dict[str, TargetFile] | None) -> bool:
         """Write each role that is due, targets first, timestamp last; `wanted` are new targets."""
