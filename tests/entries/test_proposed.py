@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.entries.worked import ARTIFACT, PAYLOAD, PAYLOAD_TYPE, Vector, certificate
 from touchplate.entries import Claim, dsse_v001, hashedrekord_v001
 from touchplate.entries.proposed import parse_proposed
-from touchplate.errors import TouchplateError
+from touchplate.errors import MalformedError, RefusedError, TouchplateError
 from touchplate.formats.bundle import MessageSignature
 from touchplate.formats.certificate import parse_certificate
 from touchplate.formats.dsse import pae
@@ -22,7 +22,7 @@ from touchplate.keys.pem import encode_pem
 from touchplate.keys.signer import PrivateKeySigner, generate
 
 Worked = Callable[[str], Vector]
-KINDS = ["hashedrekord_v001", "dsse_v001", "intoto_v002"]
+KINDS = ["hashedrekord_v001", "dsse_v001", "intoto_v001", "intoto_v002", "rekord_v001"]
 
 
 def admit(request: object) -> bytes:
@@ -131,6 +131,49 @@ def test_dsse_of_old_signers() -> None:
     admit(envelope_by(generate("ecdsa-p384", by_name("PKIX_ECDSA_P384_SHA_256"))))
     admit(envelope_by(generate("ecdsa-p384")))
     admit(envelope_by(generate("ed25519")))
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("ed25519", "PKIX_ED25519_PH"), ("rsa-2048", "PKIX_RSA_PSS_2048_SHA256")],
+)
+def test_dsse_of_other_schemes(kind: str, name: str) -> None:
+    """In dsse entries Ed25519 is pure and RSA is PKCS #1 v1.5: other clients read nothing else."""
+    assert refused(envelope_by(generate(kind, by_name(name)))) == "SIGNATURE_INVALID"
+
+
+def test_kinds_of_a_setting(worked: Worked) -> None:
+    """A log that does not take a kind refuses it before it looks at the version."""
+    request = json.loads(worked("dsse_v001").request) | {"apiVersion": "9.9.9"}
+    proposed = parse_proposed(json.dumps(request).encode())
+    with pytest.raises(RefusedError, match="'dsse' is not enabled for submission"):
+        proposed.admit(kinds=frozenset({"hashedrekord"}))
+    with pytest.raises(RefusedError, match=r"version '9\.9\.9'"):
+        proposed.admit()
+
+
+@pytest.mark.parametrize("folder", KINDS)
+def test_locate(worked: Worked, folder: str) -> None:
+    """The leaf to look for is the one that the request would make."""
+    assert parse_proposed(worked(folder).request).locate() == worked(folder).body
+
+
+@pytest.mark.parametrize("folder", ["hashedrekord_v001", "dsse_v001", "intoto_v001"])
+def test_locate_logged_form(worked: Worked, folder: str) -> None:
+    """The body that a log holds is also one to look for, and does not make a new entry."""
+    assert parse_proposed(worked(folder).body).locate() == worked(folder).body
+    if folder != "hashedrekord_v001":
+        assert refused(worked(folder).body) == "REQUEST_MALFORMED"
+
+
+def test_dsse_proposed_and_logged(worked: Worked) -> None:
+    """A dsse entry is proposed or stated, not both, and stated in full."""
+    request, body = (json.loads(getattr(worked("dsse_v001"), name)) for name in ("request", "body"))
+    both = request | {"spec": request["spec"] | body["spec"]}
+    assert refused(both) == "REQUEST_MALFORMED"
+    del body["spec"]["payloadHash"]
+    with pytest.raises(MalformedError, match="either proposedContent or envelopeHash"):
+        parse_proposed(json.dumps(body).encode()).locate()
 
 
 def test_dsse_signatures_are_sorted() -> None:
@@ -266,9 +309,11 @@ def test_other_pem_block(worked: Worked) -> None:
     [
         ({"kind": "sonnet"}, "ENTRY_KIND_UNSUPPORTED"),
         ({"kind": None}, "ENTRY_KIND_UNSUPPORTED"),
-        ({"kind": "rekord"}, "ENTRY_REFUSED"),
+        ({"kind": "rpm"}, "ENTRY_REFUSED"),
         ({"apiVersion": "0.0.9"}, "ENTRY_REFUSED"),
         ({"apiVersion": None}, "REQUEST_MALFORMED"),
+        ({"apiVersion": "0.0"}, "REQUEST_MALFORMED"),
+        ({"apiVersion": "0.0.1\n"}, "REQUEST_MALFORMED"),
         ({"spec": None}, "REQUEST_MALFORMED"),
         ({"spec": []}, "REQUEST_MALFORMED"),
         ({"spec": {}}, "REQUEST_MALFORMED"),

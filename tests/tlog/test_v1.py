@@ -22,7 +22,7 @@ from touchplate.transport.http import Response
 Worked = Callable[[str], bytes]
 Requests = Callable[[int], list[bytes]]
 ENTRIES = "/api/v1/log/entries"
-KINDS = ["hashedrekord_v001", "dsse_v001", "intoto_v002"]
+KINDS = ["hashedrekord_v001", "dsse_v001", "intoto_v001", "intoto_v002", "rekord_v001"]
 
 
 def opened(service: Service, envelope: str) -> Checkpoint:
@@ -276,15 +276,50 @@ def test_retrieve(service: Service, worked: Worked, envelope_v1: object) -> None
             check_entry(service, name, value)
 
 
-def test_retrieve_other_kinds(service: Service, worked: Worked) -> None:
-    """A kind that the log has never taken is not found; cosign asks for dsse and intoto 0.0.1."""
-    name = create(service, worked("dsse_v001/request.json"))
-    entries = [
-        json.loads(worked("dsse_v001/request.json")),
-        {"apiVersion": "0.0.1", "kind": "intoto", "spec": {"content": {"envelope": "{}"}}},
-    ]
+def test_retrieve_several_kinds(service: Service, worked: Worked) -> None:
+    """An envelope is looked for as dsse and as intoto 0.0.1 at once, as cosign does."""
+    request = json.loads(worked("dsse_v001/request.json"))
+    name = create(service, request)
+    proposed = request["spec"]["proposedContent"]
+    as_intoto = {
+        "content": {"envelope": proposed["envelope"]},
+        "publicKey": proposed["verifiers"][0],
+    }
+    entries = [request, {"apiVersion": "0.0.1", "kind": "intoto", "spec": as_intoto}]
     response = service.call("POST", f"{ENTRIES}/retrieve", {"entries": entries})
     assert [list(entry) for entry in json.loads(response.body)] == [[name]]
+    other = create(service, entries[1])
+    response = service.call("POST", f"{ENTRIES}/retrieve", {"entries": entries})
+    assert [list(entry) for entry in json.loads(response.body)] == [[name], [other]]
+
+
+@pytest.mark.parametrize("folder", KINDS)
+def test_retrieve_by_content(service: Service, worked: Worked, folder: str) -> None:
+    """An entry of each kind that is taken is found by the request that made it."""
+    request = json.loads(worked(f"{folder}/request.json"))
+    name = create(service, request)
+    response = service.call("POST", f"{ENTRIES}/retrieve", {"entries": [request]})
+    assert [list(entry) for entry in json.loads(response.body)] == [[name]]
+
+
+@pytest.mark.parametrize("folder", ["hashedrekord_v001", "dsse_v001", "intoto_v001"])
+def test_retrieve_by_body(service: Service, worked: Worked, folder: str) -> None:
+    """Some kinds are also found by the body that the log holds."""
+    name = create(service, worked(f"{folder}/request.json"))
+    body = json.loads(worked(f"{folder}/body.json"))
+    response = service.call("POST", f"{ENTRIES}/retrieve", {"entries": [body]})
+    assert [list(entry) for entry in json.loads(response.body)] == [[name]]
+    assert service.call("POST", ENTRIES, body).status in {201, 400}
+    assert service.tiles.checkpoint().size == 1
+
+
+@pytest.mark.parametrize("kind", ["alpine", "cose", "helm", "jar", "rfc3161", "rpm", "tuf"])
+def test_retrieve_historic_kinds(service: Service, kind: str) -> None:
+    """A kind whose leaf cannot be made here is said to be so, and not said to be absent."""
+    entry = {"apiVersion": "0.0.1", "kind": kind, "spec": {}}
+    response = service.call("POST", f"{ENTRIES}/retrieve", {"entries": [entry]})
+    status, _, message = fault(response)
+    assert (status, "cannot be found by their content" in message) == (400, True)
 
 
 def test_retrieve_nothing(service: Service) -> None:
@@ -301,7 +336,12 @@ def test_retrieve_nothing(service: Service) -> None:
         ({"logIndexes": [1] * 6, "entryUUIDs": ["ab" * 32] * 6}, 422, 422),
         ({"entryUUIDs": ["xyz"]}, 422, 605),
         ({"logIndexes": ["1"]}, 400, 400),
-        ({"logIndexes": [-1]}, 400, 400),
+        ({"logIndexes": [-1]}, 422, 609),
+        ({"logIndexes": []}, 422, 612),
+        ({"entries": []}, 422, 612),
+        ({"logIndexes": [None]}, 400, 400),
+        ({"logIndexes": [True]}, 400, 400),
+        ({"logIndexes": [10**20]}, 400, 400),
         ({"logIndexes": {}}, 400, 400),
         ({"entries": [1]}, 400, 400),
         ({"entries": [{"kind": "dsse"}]}, 400, 400),
@@ -326,7 +366,11 @@ def test_bad_retrieve(service: Service, query: object, status: int, code: int) -
         (b'{"kind":"dsse"}', 422, 602, "apiVersion in body is required"),
         (b'{"kind":"dsse","apiVersion":"0.0.1"}', 422, 602, "spec in body is required"),
         (b'{"kind":"rpm","apiVersion":"0.0.1","spec":{}}', 400, 400, "entry kind 'rpm'"),
-        (b'{"kind":"dsse","apiVersion":"9","spec":{}}', 400, 400, "version '9'"),
+        (b'{"kind":5,"apiVersion":"0.0.1","spec":{}}', 422, 422, "invalid kind value"),
+        (b'{"kind":"dsse","apiVersion":1,"spec":{}}', 422, 601, "apiVersion in body must be"),
+        (b'{"kind":"dsse","apiVersion":"0.0.1","spec":[]}', 422, 601, "spec in body must be"),
+        (b'{"kind":"dsse","apiVersion":"9","spec":{}}', 422, 605, "should match"),
+        (b'{"kind":"dsse","apiVersion":"0.0.9","spec":{}}', 400, 400, "version '0.0.9'"),
         (b'{"kind":"dsse","apiVersion":"0.0.1","spec":{}}', 400, 400, "error processing entry"),
     ],
 )

@@ -41,6 +41,8 @@ class Admitted(NamedTuple):
     kind: str
     version: str
     body: bytes
+    # What a log may keep beside its leaf: the payload of an `intoto` entry.
+    attestation: bytes = b""
 
 
 @lru_cache(maxsize=MAX_KEPT_KEYS)
@@ -146,10 +148,13 @@ def check_any_hash(key: PublicKey, signature: bytes, message: bytes) -> None:
     """Prove that `key` signed `message` in one of the ways it may (SIGNATURE_INVALID).
 
     For the kinds that hold no hash of what was signed: old clients signed with SHA-256 whatever the
-    curve, newer ones with the curve's own.
+    curve, newer ones with the curve's own. An Ed25519 key signs the message itself here, RSA is
+    PKCS #1 v1.5 alone.
     """
     failure: VerificationError | None = None
     for algorithm in key.algorithms:
+        if algorithm.kind in ("ed25519ph", "rsa-pss"):
+            continue
         try:
             check_signature(key, signature, message, algorithm)
         except VerificationError as error:

@@ -22,6 +22,7 @@ from touchplate.entries.compare import (
 )
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.dsse import pae
+from touchplate.formats.jcs import canonical_json
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.keys.public import PublicKey
 
@@ -96,10 +97,15 @@ def the_signature(entry: Fields) -> Fields:
 
 def check_sha256(hashed: Fields, expected: bytes) -> None:
     """Require a `{"algorithm":"sha256","value":hex}` member to be `expected`."""
-    value = hashed.string("value").encode()
-    if hashed.string("algorithm") != "sha256" or not is_hex(value):
+    check_digest(bytes.fromhex(read_sha256(hashed)), expected, "payload hash")
+
+
+def read_sha256(hashed: Fields) -> str:
+    """Give the value of a `{"algorithm":"sha256","value":hex}` member, in the sender's case."""
+    value = hashed.string("value")
+    if hashed.string("algorithm") != "sha256" or not is_hex(value.encode()):
         raise hashed.wrong("value", "a SHA-256 in hex")
-    check_digest(bytes.fromhex(value.decode()), expected, "payload hash")
+    return value
 
 
 def is_hex(text: bytes) -> bool:
@@ -137,7 +143,7 @@ def admit(spec: Fields) -> Admitted:
         raise proposed.wrong("verifiers", f"1 to {MAX_SIGNATURES} keys or certificates")
     verifiers = [load_verifier_pem(decode_base64(proposed, "verifiers", pem)) for pem in pems]
     text = proposed.string("envelope").encode()
-    envelope = _parse_envelope(text)
+    envelope = parse_envelope(text)
     payload = envelope.bytes("payload")  # DSSE allows either base64 alphabet
     message = pae(envelope.string("payloadType"), payload)
     signed = {
@@ -150,7 +156,43 @@ def admit(spec: Fields) -> Admitted:
     return Admitted(KIND, VERSION, body)
 
 
-def _parse_envelope(text: bytes) -> Fields:
+def restate(spec: Fields) -> Admitted | None:
+    """Give the entry that `spec` is the logged form of, to find it; None if it proposes one.
+
+    Raises REQUEST_MALFORMED, KEY_UNREADABLE.
+    """
+    if spec.has("proposedContent"):
+        return None
+    if not (spec.has("envelopeHash") and spec.has("payloadHash") and spec.has("signatures")):
+        raise MalformedError(
+            "REQUEST_MALFORMED",
+            "either proposedContent or envelopeHash, payloadHash, and signatures must be present",
+        )
+    hashes = [read_sha256(spec.require(name)) for name in ("envelopeHash", "payloadHash")]
+    signatures = spec.objects("signatures")
+    if not 1 <= len(signatures) <= MAX_SIGNATURES:
+        raise spec.wrong("signatures", f"1 to {MAX_SIGNATURES} signatures")
+    logged = [
+        {
+            "signature": signature.string("signature"),
+            "verifier": _restate_pem(read_base64(signature, "verifier")),
+        }
+        for signature in signatures
+    ]
+    stored = {
+        "envelopeHash": {"algorithm": "sha256", "value": hashes[0]},
+        "payloadHash": {"algorithm": "sha256", "value": hashes[1]},
+        "signatures": sorted(logged, key=lambda each: each["signature"]),
+    }
+    body = canonical_json({"apiVersion": VERSION, "kind": KIND, "spec": stored})
+    return Admitted(KIND, VERSION, body)
+
+
+def _restate_pem(pem: bytes) -> str:
+    return b2a_base64(load_verifier_pem(pem)[1], newline=False).decode()
+
+
+def parse_envelope(text: bytes) -> Fields:
     """Read the envelope out of its JSON text, and require 1 to 10 signatures."""
     error = "REQUEST_MALFORMED"
     members = parse_json(text, what="DSSE envelope", max_bytes=MAX_ENVELOPE_BYTES, error=error)

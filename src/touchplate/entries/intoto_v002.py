@@ -84,7 +84,7 @@ def admit(spec: Fields) -> Admitted:
             }
         },
     }
-    return Admitted(KIND, VERSION, canonical_json(body))
+    return Admitted(KIND, VERSION, canonical_json(body), payload)
 
 
 def _admit_signature(signature: Fields, message: bytes) -> dict[str, str]:

@@ -4,11 +4,12 @@ One tree serves both APIs. The identity of an entry is its leaf hash, so the v1 
 the same body twice, by whichever API, is one entry.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from touchplate.entries.admission import Admitted
 from touchplate.errors import MalformedError, RefusedError
+from touchplate.merkle.tile import TILE_WIDTH, tile_width
 from touchplate.merkle.tree import leaf_hash
 from touchplate.tilelog.bundle import encode_record, record_data, split_records
 from touchplate.tilelog.entry import Leaf, Receipt, SignedCheckpoint, Submission
@@ -18,6 +19,7 @@ from touchplate.tlog.key import LogKey
 from touchplate.tlog.settings import TlogSettings
 
 MAX_INDEX = 2**63 - 1
+HASH_SIZE = 32
 
 
 def tile_log_settings(key: LogKey, now_ms: Callable[[], int]) -> TileLogSettings:
@@ -74,6 +76,19 @@ class TransparencyLog:
             if error.code != "NOT_FOUND":
                 raise
             return None
+
+    def leaf_hashes(self, indexes: Iterable[int]) -> list[bytes]:
+        """Give the leaf hashes at these indexes, without those beyond the log's size."""
+        size = self.tiles.checkpoint().size
+        hashes: list[bytes] = []
+        tile, number = b"", -1
+        for index in sorted(index for index in indexes if 0 <= index < size):
+            if index // TILE_WIDTH != number:
+                number = index // TILE_WIDTH
+                tile = self.tiles.read_tile(0, number, tile_width(0, number, size)) or b""
+            start = index % TILE_WIDTH * HASH_SIZE
+            hashes.append(tile[start : start + HASH_SIZE])
+        return hashes
 
     def v1_checkpoint(self, checkpoint: SignedCheckpoint) -> V1Checkpoint:
         """Give the same tree as v1 clients read it, signed once for each size."""

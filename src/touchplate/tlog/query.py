@@ -2,7 +2,9 @@
 
 import re
 from typing import Final, NamedTuple
+from urllib.parse import urlencode
 
+from touchplate.entries.proposed import SchemaError
 from touchplate.errors import MalformedError
 from touchplate.tlog import v1
 from touchplate.tlog.log import MAX_INDEX, TransparencyLog
@@ -22,22 +24,54 @@ class FaultError(Exception):
         self.response: Response = v1.answer_fault(status, message, code)
 
 
-def check_json(request: Request) -> None:
-    """Require a JSON body: 415 for another type, 422 for none."""
+def check_json(request: Request, name: str) -> None:
+    """Require a JSON body: 415 for another type, 422 for none. `name` is what upstream calls it."""
     if request.media_type != "application/json":
         shown = ascii(request.media_type[:100])[1:-1]
         text = f'unsupported media type "{shown}", only [application/json] are allowed'
         raise FaultError(415, text)
+    check_accept(request, "application/json")
     if not request.body.strip():
-        raise FaultError(422, "body in body is required", v1.REQUIRED)
+        raise FaultError(422, f"{name} in body is required", v1.REQUIRED)
+
+
+def check_accept(request: Request, media_type: str) -> None:
+    """Require that the client takes answers of this type: 406 if its `Accept` rules them out."""
+    accept = request.headers.get("accept", "").strip()
+    wanted = {"*/*", media_type, media_type.partition("/")[0] + "/*"}
+    if not accept or any(_range(part) in wanted for part in accept.split(",")):
+        return
+    text = f"unsupported media type requested, only [{media_type}] are available"
+    raise FaultError(406, text)
+
+
+def _range(part: str) -> str:
+    """Give a media range of an Accept header in lower case; "" if its weight is zero."""
+    media, *parameters = (each.strip().lower() for each in part.split(";"))
+    refused = any(re.fullmatch(r"q\s*=\s*0(\.0*)?", each) for each in parameters)
+    return "" if refused else media
+
+
+_RULES: Final = {
+    "kind": 422,
+    "required": v1.REQUIRED,
+    "pattern": v1.PATTERN,
+    "type": v1.INVALID_TYPE,
+}
 
 
 def schema_fault(error: MalformedError) -> FaultError:
     """Give the fault of a proposed entry: 400 if it is no JSON at all, 422 if it has no schema."""
-    if error.code in ("JSON_MALFORMED", "LIMIT_EXCEEDED"):
-        return FaultError(400, str(error))
-    code = 422 if error.code == "ENTRY_KIND_UNSUPPORTED" else v1.REQUIRED
-    return FaultError(422, str(error), code)
+    if isinstance(error, SchemaError):
+        return FaultError(422, str(error), _RULES[error.rule])
+    return FaultError(400, str(error))
+
+
+def location_query(request: Request) -> str:
+    """Give the request's query string for a `Location`, with its "?", without its API key."""
+    fields = request.query.items() if request.query_string else ()
+    kept = [(name, value) for name, values in fields for value in values if name != "apiKey"]
+    return "?" + urlencode(sorted(kept)) if kept else ""
 
 
 def read_integer(request: Request, name: str, *, minimum: int, default: int | None = None) -> int:
@@ -80,13 +114,13 @@ class EntryId(NamedTuple):
     tree_id: int | None
 
 
-def read_entry_id(text: str) -> EntryId:
+def read_entry_id(text: str, name: str = "entryUUID in path") -> EntryId:
     """Read a UUID (64 hex digits) or entry id (80).
 
     422 if it is neither, 400 if its tree id is not a positive int64.
     """
     if not _ENTRY_ID.fullmatch(text):
-        text = "entryUUID in path should match '^([0-9a-fA-F]{64}|[0-9a-fA-F]{80})$'"
+        text = f"{name} should match '^([0-9a-fA-F]{{64}}|[0-9a-fA-F]{{80}})$'"
         raise FaultError(422, text, v1.PATTERN)
     if len(text) == _UUID_DIGITS:
         return EntryId(bytes.fromhex(text), None)

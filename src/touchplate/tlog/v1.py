@@ -4,6 +4,7 @@ Integers are JSON numbers, hashes are hex, and every answer ends with a newline.
 """
 
 import json
+from collections.abc import Callable
 from typing import Final
 
 from touchplate.errors import TouchplateError, UnavailableError
@@ -16,9 +17,12 @@ from touchplate.transport.asgi import Response
 # What go-openapi puts into `code` when a value breaks the schema; the status is 422 then.
 INVALID_TYPE: Final = 601
 REQUIRED: Final = 602
+TOO_LONG: Final = 603
 PATTERN: Final = 605
+NO_SUCH_VALUE: Final = 606
 TOO_SMALL: Final = 609
 TOO_MANY_ITEMS: Final = 611
+TOO_FEW_ITEMS: Final = 612
 
 ENTRIES_PATH: Final = "/api/v1/log/entries"
 FROZEN: Final = "This log has been frozen, please switch to the latest log"
@@ -31,17 +35,22 @@ NO_CACHE: Final = (
     ("x-accel-expires", "0"),
 )
 
+# What is kept beside an entry, if anything is; see `attestations`.
+Attest = Callable[[Found], bytes | None]
+
 _ENTRY: Final = (
-    b'{"%b":{"body":"%b","integratedTime":%d,"logID":"%b","logIndex":%d,"verification":'
+    b'{"%b":{%b"body":"%b","integratedTime":%d,"logID":"%b","logIndex":%d,"verification":'
     b'{"inclusionProof":{"checkpoint":%b,"hashes":[%b],"logIndex":%d,"rootHash":"%b",'
     b'"treeSize":%d},"signedEntryTimestamp":"%b"}}}'
 )
+_ATTESTATION: Final = b'"attestation":{"data":"%b"},'
 
 
-def encode_entry(found: Found) -> bytes:
+def encode_entry(found: Found, attestation: bytes | None = None) -> bytes:
     """Give the LogEntry map with its one member, and sign its promise.
 
     The promise is about the index over all trees, the proof about the one in the entry's tree.
+    Neither covers the attestation.
     """
     log, receipt, virtual_index = found
     body = encode_base64(record_data(receipt.record))
@@ -51,6 +60,7 @@ def encode_entry(found: Found) -> bytes:
     hashes = ",".join(f'"{node.hex()}"' for node in receipt.proof)
     return _ENTRY % (
         found.entry_id.encode(),
+        b"" if attestation is None else _ATTESTATION % encode_base64(attestation),
         body,
         integrated_time,
         log.key.log_id.hex().encode(),
@@ -80,11 +90,11 @@ def _location(found: Found, query: str) -> str:
     return f"{ENTRIES_PATH}/{found.entry_id}{query}"
 
 
-def answer_entry(found: Found | None) -> Response:
+def answer_entry(found: Found | None, attest: Attest) -> Response:
     """Answer an entry, or 404 with an empty body."""
     if found is None:
         return Response(404, b"", "", NO_CACHE)
-    return Response(200, encode_entry(found) + b"\n", headers=NO_CACHE)
+    return Response(200, encode_entry(found, attest(found)) + b"\n", headers=NO_CACHE)
 
 
 def answer_info(shards: Shards) -> Response:
