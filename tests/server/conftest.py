@@ -1,5 +1,6 @@
 """A real server process for tests, and a client that fills its log."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -9,10 +10,11 @@ import sys
 import threading
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import pytest
@@ -26,7 +28,13 @@ STOP_SECONDS = 60
 class Server:
     """A `touchplate serve` process on a free port."""
 
-    def __init__(self, data: Path, *options: str, listen: str = "127.0.0.1:0") -> None:
+    def __init__(
+        self,
+        data: Path,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         environment = {name: os.environ[name] for name in ("PATH",) if name in os.environ}
         self.process = subprocess.Popen(
             (
@@ -35,7 +43,7 @@ class Server:
             ),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**environment, "HOME": str(data.parent), "PYTHONUNBUFFERED": "1"},
+            env={**environment, **environ, "HOME": str(data.parent), "PYTHONUNBUFFERED": "1"},
             text=True,
         )
         self.errors: list[str] = []
@@ -58,6 +66,15 @@ class Server:
         url = self.read_url()
         assert self.get("/readyz")[0] == 200
         return url
+
+    def wait_until_listening(self) -> str:
+        """Give the URL at which it listens, whatever URL it has for clients."""
+        self.read_url()
+        pids = (self.process.pid, *self.workers())
+        (port,) = {port for pid in pids for port in listening_ports(pid)}
+        self.url = f"http://127.0.0.1:{port}"
+        assert self.get("/readyz")[0] == 200
+        return self.url
 
     def read_rest(self) -> str:
         """Give all else that it printed; it must have ended."""
@@ -107,6 +124,19 @@ class Server:
             self._reader.join(STOP_SECONDS)
 
 
+def listening_ports(pid: int) -> set[int]:
+    """Give the TCP ports on which a process listens."""
+    inodes = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(str(each.readlink()).removeprefix("socket:[").rstrip("]"))
+    lines = Path(f"/proc/{pid}/net/tcp").read_text("ascii").splitlines()[1:]
+    rows = [line.split() for line in lines]
+    return {
+        int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A" and row[9] in inodes
+    }
+
+
 Start = Callable[..., Server]
 
 
@@ -115,8 +145,13 @@ def start() -> Iterator[Start]:
     """Start servers that end with the test."""
     started: list[Server] = []
 
-    def run(data: Path, *options: str, listen: str = "127.0.0.1:0") -> Server:
-        server = Server(data, *options, listen=listen)
+    def run(
+        data: Path,
+        *options: str,
+        listen: str = "127.0.0.1:0",
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> Server:
+        server = Server(data, *options, listen=listen, environ=environ)
         started.append(server)
         return server
 
