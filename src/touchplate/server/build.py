@@ -155,7 +155,7 @@ def build(
             origin=origin,
             routes=(
                 *ca_routes(issuance, authenticator.issuers),
-                *tlog_routes(tlog.Shards(log)),
+                *tlog_routes(tlog.Shards(log), attestations=_attestations(stores, log)),
                 *tsa_routes(stamping),
                 *ctlog_routes(certificates, CT_PATH),
                 *oidc_routes(issuer, ISSUER_PATH),
@@ -240,8 +240,18 @@ def _open_tlog(
         algorithms=given.algorithms,
         duplicate_is_conflict=given.duplicates == "conflict",
         accept_dsse_v002=given.dsse_v002,
+        kinds=given.kinds,
+        endpoints=given.endpoints,
+        attestations=given.attestations,
+        max_attestation_bytes=given.max_attestation_bytes,
     )
     return tlog.TransparencyLog(key, tiles, settings)
+
+
+def _attestations(stores: Stores, log: tlog.TransparencyLog) -> tlog.Attestations | None:
+    if not log.settings.attestations:
+        return None
+    return tlog.Attestations(stores.objects, log.settings.max_attestation_bytes)
 
 
 def _open_ct(
