@@ -151,7 +151,7 @@ def test_over_http(requests_v2: Requests, name: str) -> None:
 
 def test_algorithms() -> None:
     """A name that is none of a log's algorithms, or no name at all, stops the server at start."""
-    with pytest.raises(SettingsError, match="ed25519-ph.*found ed25519"):
+    with pytest.raises(SettingsError, match=r"ed25519-ph.*found ed25519"):
         TlogSettings(algorithms=frozenset({"ecdsa-sha2-256-nistp256", "ed25519"}))
     with pytest.raises(SettingsError, match="found none"):
         TlogSettings(algorithms=frozenset())

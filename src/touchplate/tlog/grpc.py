@@ -1,0 +1,235 @@
+"""gRPC of the transparency log: `dev.sigstore.rekor.v2.Rekor`, of one tree.
+
+A call is answered as the same request is over HTTP (`routes`), by the same checks and the same
+table of faults. It holds its thread until the entry is in the log. Imported only where gRPC is to
+be served.
+"""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError, Message
+
+from touchplate.entries import dsse_v002, hashedrekord_v002
+from touchplate.entries.admission import Admitted
+from touchplate.entries.create_entry import admit
+from touchplate.entries.protojson import Verifier
+from touchplate.errors import MalformedError, TouchplateError, UnavailableError
+from touchplate.keys.algorithms import NAMES
+from touchplate.protobuf.google_api_pb2 import HttpBody
+from touchplate.protobuf.sigstore_rekor_v1_pb2 import TransparencyLogEntry
+from touchplate.protobuf.sigstore_rekor_v2_pb2 import (
+    CreateEntryRequest,
+    EntryBundleRequest,
+    TileRequest,
+)
+from touchplate.protobuf.sigstore_rekor_v2_pb2 import Verifier as VerifierMessage
+from touchplate.tilelog.bundle import record_data
+from touchplate.tilelog.entry import Receipt
+from touchplate.tlog import v2_fault
+from touchplate.tlog.log import TransparencyLog
+from touchplate.tlog.settings import TlogSettings
+from touchplate.tlog.static import ENTRIES, answer_checkpoint, answer_tile
+from touchplate.tlog.v2_fault import (
+    FROZEN,
+    FROZEN_TEXT,
+    AnyRequest,
+    Fault,
+    conflict,
+    not_admitted,
+    not_appended,
+    unreadable,
+)
+from touchplate.transport.asgi import Response
+
+log = logging.getLogger("touchplate.tlog")
+
+SERVICE: Final = "dev.sigstore.rekor.v2.Rekor"
+
+# For a call that states no deadline; upstream's is the same.
+MAX_SECONDS: Final = 20.0
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+RequestT = TypeVar("RequestT", bound=Message)
+Call = Callable[[bytes, grpc.ServicerContext], Message]
+
+
+class FaultError(Exception):
+    """The call ends with `fault`; stays in this module."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def rekor_handler(tree: TransparencyLog) -> grpc.GenericRpcHandler:
+    """Give the service; any number of threads may run its calls."""
+    calls = _Rekor(tree)
+    methods: dict[str, tuple[type[Any], Callable[[Any, Any], Message]]] = {
+        "CreateEntry": (CreateEntryRequest, calls.create_entry),
+        "GetTile": (TileRequest, calls.get_tile),
+        "GetEntryBundle": (EntryBundleRequest, calls.get_entry_bundle),
+        "GetCheckpoint": (Empty, calls.get_checkpoint),
+    }
+    return grpc.method_handlers_generic_handler(
+        SERVICE,
+        {
+            name: grpc.unary_unary_rpc_method_handler(
+                _guard(kind, call), response_serializer=lambda message: message.SerializeToString()
+            )
+            for name, (kind, call) in methods.items()
+        },
+    )
+
+
+def _guard(kind: type[RequestT], call: Callable[[RequestT, grpc.ServicerContext], Message]) -> Call:
+    """Read the request and translate what goes wrong: a bug costs one call and is not shown."""
+
+    def answer(data: bytes, context: grpc.ServicerContext) -> Message:
+        try:
+            return call(kind.FromString(data), context)
+        except DecodeError as error:
+            fault = Fault(v2_fault.INVALID_ARGUMENT, 400, str(error))
+        except FaultError as error:
+            fault = error.fault
+        except UnavailableError as error:
+            fault = not_appended(error)
+        except Exception:
+            log.exception("%s failed", call.__name__)
+            fault = Fault(v2_fault.INTERNAL, 500, "internal server error")
+        _end(context, fault)
+        raise AssertionError("`abort` raises")
+
+    return answer
+
+
+def _end(context: grpc.ServicerContext, fault: Fault) -> None:
+    """End a call with a fault; what HTTP has as headers is metadata, for a gateway to read."""
+    metadata = [*fault.headers]
+    if fault is FROZEN:
+        metadata += [("x-http-code", str(fault.status)), ("x-http-error-message", FROZEN_TEXT)]
+    if fault.code == v2_fault.UNAVAILABLE:
+        # gRPC's own way to say when to come again (gRFC A6).
+        seconds = int(dict(fault.headers).get("retry-after", "1"))
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(1000 * seconds)),))
+    context.send_initial_metadata(metadata)
+    context.abort(_CODES[fault.code], fault.message)
+
+
+class _Rekor:
+    """The calls of one tree."""
+
+    def __init__(self, tree: TransparencyLog) -> None:
+        self._tree = tree
+        self._frozen = False  # as far as this process knows; it is for ever
+
+    def create_entry(
+        self, message: CreateEntryRequest, context: grpc.ServicerContext
+    ) -> TransparencyLogEntry:
+        """Append an entry: what POST /api/v2/log/entries does."""
+        if self._frozen:
+            raise FaultError(FROZEN)
+        settings = self._tree.settings
+        try:
+            request = read_request(message, settings)
+        except MalformedError as error:
+            raise FaultError(unreadable(error)) from error
+        try:
+            admitted = admit(request, settings.algorithms)
+        except TouchplateError as error:
+            raise FaultError(not_admitted(request, error)) from error
+        receipt = self._append(admitted, context)
+        if receipt.duplicate and settings.duplicate_is_conflict:
+            raise FaultError(conflict(receipt.index))
+        context.send_initial_metadata((("x-http-code", "201"),))
+        return self._entry(admitted, receipt)
+
+    def get_checkpoint(self, _: Empty, _context: grpc.ServicerContext) -> HttpBody:
+        """Give the checkpoint."""
+        return _file(answer_checkpoint(self._tree))
+
+    def get_tile(self, message: TileRequest, _: grpc.ServicerContext) -> HttpBody:
+        """Give a tile."""
+        return _file(answer_tile(self._tree, f"{message.L}/{message.N}"))
+
+    def get_entry_bundle(self, message: EntryBundleRequest, _: grpc.ServicerContext) -> HttpBody:
+        """Give an entry bundle."""
+        return _file(answer_tile(self._tree, f"{ENTRIES}/{message.N}"))
+
+    def _append(self, admitted: Admitted, context: grpc.ServicerContext) -> Receipt:
+        """Append, and wait no longer than the caller does; the entry may be logged all the same."""
+        left = context.time_remaining()
+        try:
+            future = self._tree.tiles.append(self._tree.submission(admitted))
+            context.add_callback(future.cancel)
+            return future.result(MAX_SECONDS if left is None else min(left, MAX_SECONDS))
+        except TimeoutError as error:
+            text = "the log did not answer in time; try again, the entry may be in it"
+            raise FaultError(Fault(v2_fault.DEADLINE_EXCEEDED, 504, text)) from error
+        except CancelledError as error:
+            raise FaultError(Fault(v2_fault.CANCELLED, 499, "the caller gave up")) from error
+        except TouchplateError as error:
+            fault = not_appended(error)
+            self._frozen = fault is FROZEN
+            raise FaultError(fault) from error
+
+    def _entry(self, admitted: Admitted, receipt: Receipt) -> TransparencyLogEntry:
+        checkpoint = receipt.checkpoint
+        entry = TransparencyLogEntry(
+            log_index=receipt.index, canonicalized_body=record_data(receipt.record)
+        )
+        entry.log_id.key_id = self._tree.key.log_id
+        entry.kind_version.kind = admitted.kind
+        entry.kind_version.version = admitted.version
+        proof = entry.inclusion_proof
+        proof.log_index = receipt.index
+        proof.root_hash = checkpoint.root
+        proof.tree_size = checkpoint.size
+        proof.hashes.extend(receipt.proof)
+        proof.checkpoint.envelope = checkpoint.envelope
+        return entry
+
+
+def read_request(message: CreateEntryRequest, settings: TlogSettings) -> AnyRequest:
+    """Give what the message asks for, as `create_entry.parse_request` does for JSON."""
+    kind = message.WhichOneof("spec")
+    if kind == "hashed_rekord_request_v002":
+        entry = message.hashed_rekord_request_v002
+        verifier = _verifier(entry.signature.verifier)
+        return hashedrekord_v002.Request(entry.digest, entry.signature.content, *verifier)
+    if kind == "dsse_request_v002" and settings.accept_dsse_v002:
+        asked = message.dsse_request_v002
+        for name, count in (
+            ("signatures", len(asked.envelope.signatures)),
+            ("verifiers", len(asked.verifiers)),
+        ):
+            if not 1 <= count <= dsse_v002.MAX_SIGNATURES:
+                text = f"{name} is not as it should be"
+                expected = f"1 to {dsse_v002.MAX_SIGNATURES} of them"
+                raise MalformedError("REQUEST_MALFORMED", text, expected=expected, found=str(count))
+        return dsse_v002.Request(
+            asked.envelope.payload,
+            asked.envelope.payloadType,
+            tuple(each.sig for each in asked.envelope.signatures),
+            tuple(_verifier(each) for each in asked.verifiers),
+        )
+    expected = "either hashedrekord or dsse" if settings.accept_dsse_v002 else "hashedrekord"
+    raise MalformedError("REQUEST_MALFORMED", f"invalid type, must be {expected}")
+
+
+def _verifier(message: VerifierMessage) -> Verifier:
+    is_certificate = message.WhichOneof("verifier") == "x509_certificate"
+    raw = message.x509_certificate if is_certificate else message.public_key
+    return Verifier(raw.raw_bytes, is_certificate, NAMES.get(message.key_details, ""))
+
+
+def _file(response: Response) -> HttpBody:
+    """Give the file that HTTP would answer with."""
+    if response.status == 404:
+        raise FaultError(Fault(v2_fault.NOT_FOUND, 404, "there is no such file"))
+    return HttpBody(content_type=response.content_type, data=response.body)
