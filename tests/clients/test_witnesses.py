@@ -92,7 +92,8 @@ def test_enough(log: Log, witnesses: list[Witness]) -> None:
     gathered, took = timed(log, 7)
     assert list(gathered.cosignatures) == ["w1", "w3"]
     assert took < SOON
-    assert isinstance(gathered.failures[witnesses[1].url], UnavailableError)
+    assert gathered.late == (witnesses[1].url,)
+    assert not gathered.failures
 
 
 def test_deadline(log: Log, witnesses: list[Witness]) -> None:
@@ -241,10 +242,10 @@ def test_one_request_at_a_time(log: Log, witnesses: list[Witness]) -> None:
 
 
 def test_from_several_threads(log: Log) -> None:
-    """Several threads may ask at once; each gets an answer to its own checkpoint."""
+    """Several threads may ask at once; the largest tree is cosigned whoever was first."""
     with ThreadPoolExecutor(4) as pool:
-        for gathered in pool.map(log.gather, [3, 5, 7, 9]):
-            assert len(gathered.cosignatures) + len(gathered.failures) >= 2
+        *_, largest = pool.map(log.gather, [3, 5, 7, 9])
+    assert len(largest.cosignatures) >= 2
 
 
 def test_failing_proof(log: Log) -> None:

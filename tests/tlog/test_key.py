@@ -8,9 +8,9 @@ from hashlib import sha256
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from touchplate.errors import SettingsError
+from touchplate.errors import SettingsError, VerificationError
 from touchplate.formats.checkpoint import open_checkpoint
-from touchplate.formats.note import note_verifier, rekor_v1_verifier
+from touchplate.formats.note import note_verifier, parse_note, parse_vkey, rekor_v1_verifier
 from touchplate.keys.algorithms import by_name
 from touchplate.keys.public import check_signature
 from touchplate.keys.signer import PrivateKeySigner, generate
@@ -108,3 +108,30 @@ def test_origins(origin: str) -> None:
     envelope = key.sign_checkpoint(3, ROOT, 0)
     verifier = note_verifier(origin, key.signer.public_key)
     assert open_checkpoint(envelope, verifier, v1=False).origin == origin
+
+
+def test_second_key_for_witnesses() -> None:
+    """An Ed25519 line follows the log's own in v2 checkpoints; v1 and promises have one key."""
+    key = log_key("log.example.test", generate("ecdsa-p256"), for_witnesses=generate("ed25519"))
+    note = parse_note(key.sign_checkpoint(1, RootHash(bytes(32)), 0))
+    first, second = (parse_vkey(vkey) for vkey in key.vkeys())
+
+    assert [line.key_hint for line in note.signatures] == [first.hint, second.hint]
+    assert first.hint == key.log_id[:4]
+    for verifier in (first, second):
+        assert verifier.name == key.origin
+        verifier.check(note)
+    assert len(parse_note(key.sign_v1_checkpoint(1, RootHash(bytes(32)))).signatures) == 1
+
+
+def test_one_key() -> None:
+    """Without witnesses there is one line and one verifier key."""
+    key = log_key("log.example.test", generate("ecdsa-p256"))
+    assert len(key.vkeys()) == 1
+    assert len(parse_note(key.sign_checkpoint(1, RootHash(bytes(32)), 0)).signatures) == 1
+
+
+def test_second_key_of_another_kind() -> None:
+    """A key that signs no notes is no key for witnesses."""
+    with pytest.raises(VerificationError):
+        log_key("log.example.test", generate("ecdsa-p256"), for_witnesses=generate("ml-dsa-44"))

@@ -40,7 +40,12 @@ class Gathered:
     cosignatures: dict[str, Cosignature]
     """By the witness's name in the policy, in the policy's order."""
     failures: dict[str, Exception]
-    """By address: why it gave none. A TouchplateError, or `AheadError`."""
+    """By address: why it gave none. A TouchplateError, or `AheadError`.
+
+    For those that did not answer in time, why they gave none before.
+    """
+    late: tuple[str, ...]
+    """Addresses that did not answer in time, and had no reason before."""
 
 
 class Witnesses:
@@ -77,6 +82,11 @@ class Witnesses:
             for url, names in addresses.items()
         )
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Give the addresses that are asked."""
+        return tuple(worker.url for worker in self._workers)
+
     def gather(
         self,
         envelope: str,
@@ -107,16 +117,16 @@ class Witnesses:
         with job.changed:
             job.changed.wait_for(is_settled, max(0.0, job.deadline - self._monotonic()))
             cosigned = self._cosigned(job)
-            failures = {
-                worker.url: outcome
-                for worker in self._workers
-                if isinstance(outcome := job.outcomes.get(worker.url, worker.late()), Exception)
-            }
+            outcomes = {each.url: job.outcomes.get(each.url) or each.last for each in self._workers}
         return Gathered(
-            {each.name: cosigned[each.name] for each in self._policy.witnesses
-             if each.name in cosigned},
-            failures,
-        )  # fmt: skip
+            {
+                each.name: cosigned[each.name]
+                for each in self._policy.witnesses
+                if each.name in cosigned
+            },
+            {url: each for url, each in outcomes.items() if isinstance(each, Exception)},
+            tuple(url for url, each in outcomes.items() if each is None),
+        )
 
     def close(self) -> None:
         """End the threads; requests under way end at their deadlines. May be called again."""
@@ -128,7 +138,7 @@ class Witnesses:
         return {
             self._names[each.name, each.line.key_hint]: each
             for outcome in job.outcomes.values()
-            if not isinstance(outcome, Exception)
+            if isinstance(outcome, tuple)
             for each in outcome
         }
 
@@ -143,7 +153,7 @@ class _Round:
         self.size = size
         self.deadline = deadline
         self.changed = Condition()  # guards `outcomes`
-        self.outcomes: dict[str, tuple[Cosignature, ...] | Exception] = {}
+        self.outcomes: dict[str, tuple[Cosignature, ...] | Exception | None] = {}
         self._prove = prove
         self._proofs: dict[int, tuple[bytes, ...]] = {}
         self._proving = Lock()
@@ -157,7 +167,8 @@ class _Round:
                 self._proofs[size] = self._prove(size)
             return self._proofs[size]
 
-    def settle(self, url: str, outcome: tuple[Cosignature, ...] | Exception) -> None:
+    def settle(self, url: str, outcome: tuple[Cosignature, ...] | Exception | None) -> None:
+        """Note what became of it; None if the address is busy with another one."""
         with self.changed:
             self.outcomes[url] = outcome
             self.changed.notify_all()
@@ -174,30 +185,25 @@ class _Worker:
         self._now = now
         self._monotonic = monotonic
         self._size = 0  # what the witness has cosigned last, as far as we know; its thread's own
-        self._last: Exception | None = None  # why its last answer gave nothing
+        self.last: Exception | None = None  # why the last request gave nothing
         self._changed = Condition()  # guards what follows
         self._next: _Round | None = None
         self._closing = False
         self._thread: Thread | None = None
 
     def offer(self, job: _Round) -> None:
-        """Have the checkpoint asked for when the thread is free; a newer one takes its place."""
+        """Have the checkpoint asked for when the thread is free; a larger one takes its place."""
         with self._changed:
             passed, self._next = self._next, job
+            if passed is not None and passed.size > job.size:
+                passed, self._next = job, passed
             # Only now, and not at the start: a process may be forked in between.
             if self._thread is None and not self._closing:
                 self._thread = Thread(target=self._run, name=f"witness {self.url}", daemon=True)
                 self._thread.start()
             self._changed.notify_all()
         if passed is not None:
-            passed.settle(self.url, _away(f"{self.url} is busy with another checkpoint"))
-
-    def late(self) -> Exception:
-        """Say what is known of a witness that did not answer in time.
-
-        If it has contradicted us the last time, that stands until it answers otherwise.
-        """
-        return self._last or _away(f"{self.url} did not answer in time")
+            passed.settle(self.url, None)
 
     def close(self) -> None:
         with self._changed:
@@ -222,8 +228,11 @@ class _Worker:
                 # A bug of ours; the other witnesses and the next checkpoint go on.
                 _logger.exception("asking %s failed", self.url)
                 outcome = error
-            if not isinstance(outcome, UnavailableError):
-                self._last = outcome if isinstance(outcome, Exception) else None
+            if not isinstance(outcome, Exception):
+                self.last = None
+            elif self.last is None or not isinstance(outcome, UnavailableError):
+                # What it has said against us stands until it answers otherwise.
+                self.last = outcome
             job.settle(self.url, outcome)
 
     def _ask(self, job: _Round) -> tuple[Cosignature, ...]:

@@ -200,6 +200,10 @@ class WitnessSettings:
     mode: str = member(choice("fail-closed", "fail-open"), "fail-closed")
     # How long a checkpoint waits for them.
     deadline_seconds: float = member(seconds(0.01, 60), 1.0)
+    # Wait for all of them until then, also when the policy is met.
+    greedy: bool = member(BOOLEAN, default=False)
+    # How old cosignatures may be: then a tree that has not grown is cosigned again.
+    republish_seconds: float = member(seconds(1, 86_400), 600.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ TUF_ROOT: Final = "tuf-root"
 TUF_TARGETS: Final = "tuf-targets"
 TUF_SNAPSHOT: Final = "tuf-snapshot"
 TUF_TIMESTAMP: Final = "tuf-timestamp"
+TLOG_ED25519: Final = "tlog-ed25519"
 
 KINDS: Final[dict[str, str]] = {
     # The anchors live for ten years; what signs all day is eight times faster.
@@ -39,12 +40,21 @@ KINDS: Final[dict[str, str]] = {
     TUF_TIMESTAMP: "ecdsa-p256",
 }
 
+# Keys that an instance needs only when it is told to, perhaps long after its first start.
+LATER_KINDS: Final[dict[str, str]] = {
+    # Witnesses accept no log without an Ed25519 signature (docs/decisions/0013-…).
+    TLOG_ED25519: "ed25519",
+}
+
 
 class Vault(Protocol):
     """Where keys and chains rest. Making one that is there already is refused."""
 
     def key(self, name: str, kind: str) -> Signer:
         """Load the key, or make it if this is the deployment's first start."""
+
+    def later_key(self, name: str, kind: str) -> Signer:
+        """Load the key, or make it: one of `LATER_KINDS`, and nothing else."""
 
     def find_chain(self, name: str) -> bytes | None:
         """Read a chain, PEM; None if this is the first start and it is not made yet."""
@@ -66,6 +76,10 @@ class MemoryVault:
         if name not in self._signers:
             self._signers[name] = self._keys.create(f"memory:{name}", kind)
         return self._signers[name]
+
+    def later_key(self, name: str, kind: str) -> Signer:
+        """Give the key, made when it is first asked for."""
+        return self.key(name, kind)
 
     def find_chain(self, name: str) -> bytes | None:
         """Give the chain saved before."""
