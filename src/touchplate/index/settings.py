@@ -1,0 +1,21 @@
+"""How the index follows the log, and how much one question may cost."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSettings:
+    """Limits and intervals of the index."""
+
+    poll: timedelta = timedelta(milliseconds=250)
+    """How often to look for new entries when there were none: the lag of a log at rest."""
+
+    lease: timedelta = timedelta(seconds=10)
+    """After so long without a word from the process that follows the log, another one does."""
+
+    max_batch: int = 4096
+    """Entries that are read and indexed in one go; memory is bounded by it."""
+
+    max_scanned: int = 100_000
+    """Postings that one question may look at; its page then ends early, with a cursor."""
