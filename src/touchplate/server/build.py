@@ -47,6 +47,7 @@ from touchplate.server.publication import (
 )
 from touchplate.server.settings import LogSettings, Origin, ServeSettings
 from touchplate.server.vault import Vault, open_chain
+from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
 from touchplate.storage.database import LogDatabase
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
@@ -124,7 +125,11 @@ def build(
         authority = _open_authority(vault, keys, origin, now)
         stamping = _open_stamping(vault, keys, origin, now)
         logs = _Logs(opened, stores, settings.log)
-        log = _open_tlog(logs, keys, origin, now)
+        witnessing = open_witnessing(opened, settings.witness, now)
+        if witnessing is not None:
+            kind = names.LATER_KINDS[names.TLOG_ED25519]
+            keys = {**keys, names.TLOG_ED25519: vault.later_key(names.TLOG_ED25519, kind)}
+        log = _open_tlog(logs, keys, origin, now, witnessing)
         certificates = _open_ct(logs, keys, origin, now, authority)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
@@ -161,6 +166,7 @@ def build(
                 *oidc_routes(issuer, ISSUER_PATH),
                 *tuf_routes(repository),
                 _trust_config_route(published),
+                vkeys_route(log.key),
                 *health_routes(health),
             ),
             trusted_root=published.trusted_root,
@@ -218,23 +224,34 @@ class _Logs:
     stores: Stores
     settings: LogSettings
 
-    def open(self, settings: TileLogSettings, read: Reader) -> TileLog:
+    def open(
+        self, settings: TileLogSettings, read: Reader, witnessing: Witnessing | None = None
+    ) -> TileLog:
         """Open the log; `read` opens a checkpoint that our key signed."""
         database = self.stores.database(settings.name)
         self.opened.callback(database.close)
         check_database(database, settings.name, read)
         settings = replace(settings, max_waiting=self.settings.max_waiting)
+        if witnessing is not None:
+            settings = replace(settings, cosign=witnessing.of(database))
         log = TileLog(settings, database, self.stores.objects)
         self.opened.callback(log.close)
+        if witnessing is not None:
+            keeper = Keeper(partial(witnessing.publish_if_due, log, database))
+            self.opened.callback(keeper.close)
         return log
 
 
 def _open_tlog(
-    logs: _Logs, keys: Keys, origin: Origin, now: Callable[[], datetime]
+    logs: _Logs,
+    keys: Keys,
+    origin: Origin,
+    now: Callable[[], datetime],
+    witnessing: Witnessing | None,
 ) -> tlog.TransparencyLog:
-    key = tlog.log_key(origin.host, keys[names.TLOG])
+    key = tlog.log_key(origin.host, keys[names.TLOG], for_witnesses=keys.get(names.TLOG_ED25519))
     read = partial(read_tlog_checkpoint, key.origin, key.signer.public_key)
-    tiles = logs.open(tlog.tile_log_settings(key, _in_ms(now)), read)
+    tiles = logs.open(tlog.tile_log_settings(key, _in_ms(now)), read, witnessing)
     given = logs.settings
     settings = tlog.TlogSettings(
         algorithms=given.algorithms,

@@ -7,6 +7,7 @@ cosigned, or has another tree, is not published. Its decision record is 0013.
 
 import logging
 from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,7 @@ from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import Cosign, ProveConsistency
 from touchplate.tlog.key import LogKey
 from touchplate.transport.asgi import Request, Response, Route
-from touchplate.transport.http import Transport, check_url
+from touchplate.transport.http import HttpTransport, Transport, check_url
 
 KEEP_SECONDS: Final = 5.0  # how often it is looked whether there is something to publish again
 VKEYS_PATH: Final = "/vkeys"
@@ -74,6 +75,20 @@ def load_policy(path: Path) -> Policy:
             found=f"{size} bytes and {len(asked) + _LOG_LINES} lines",
         )
     return policy
+
+
+def open_witnessing(
+    opened: ExitStack, settings: WitnessSettings, now: Callable[[], datetime]
+) -> "Witnessing | None":
+    """Give the witnesses that the settings name, until `opened` is closed; None if they name none.
+
+    Raises FILE_UNREADABLE and SETTINGS_INVALID.
+    """
+    if settings.policy is None:
+        return None
+    witnessing = Witnessing(load_policy(settings.policy), settings, HttpTransport(), now)
+    opened.callback(witnessing.close)
+    return witnessing
 
 
 class Witnessing:

@@ -25,7 +25,7 @@ from touchplate.server.app import App
 from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
-from touchplate.server.settings import parse_origin
+from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.server.vault import MemoryVault
 from touchplate.sign import Signer, connect
 from touchplate.storage.memory import MemoryLog
@@ -59,12 +59,18 @@ class World:
     """A deployment at `url` that begins at `now`. Close it, or use it with `with`."""
 
     def __init__(
-        self, now: datetime = START, *, url: str = URL, ca_key: str = "ecdsa-p256"
+        self,
+        now: datetime = START,
+        *,
+        url: str = URL,
+        ca_key: str = "ecdsa-p256",
+        settings: ServeSettings | None = None,
     ) -> None:
         self.clock = Clock(now)
         self._created_at = now
         self._origin = parse_origin(url)
         self._ca_key = ca_key
+        self._settings = settings
         self._vault = MemoryVault()
         self._objects = MemoryObjects()
         self._databases: dict[str, MemoryLog] = {}
@@ -170,6 +176,7 @@ class World:
             created_at=self._created_at,
             ca_key=self._ca_key,
             now=self.clock,
+            settings=self._settings,
         )
 
     def _make_app(self) -> App:
