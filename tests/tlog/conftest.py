@@ -71,6 +71,16 @@ def requests_v2() -> Callable[[int], list[bytes]]:
 @pytest.fixture
 def envelope_v1() -> dict[str, Any]:
     """A dsse 0.0.1 request by a new key."""
+    return _envelope_v1()
+
+
+@pytest.fixture
+def envelopes() -> list[dict[str, Any]]:
+    """Ten distinct dsse 0.0.1 requests."""
+    return [_envelope_v1() for _ in range(10)]
+
+
+def _envelope_v1() -> dict[str, Any]:
     signer = generate("ecdsa-p256")
     signature = b64encode(signer.sign(pae("text/plain", b"a payload"))).decode()
     envelope = {

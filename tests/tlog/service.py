@@ -13,8 +13,16 @@ from touchplate.storage.memory import MemoryLog
 from touchplate.storage.objects import MemoryObjects
 from touchplate.testing.in_process import exchange
 from touchplate.tilelog.log import TileLog
-from touchplate.tlog import Shards, TlogSettings, TransparencyLog, log_key, tile_log_settings
+from touchplate.tlog import (
+    Attestations,
+    Shards,
+    TlogSettings,
+    TransparencyLog,
+    log_key,
+    tile_log_settings,
+)
 from touchplate.tlog.routes import routes
+from touchplate.tlog.search import Search
 from touchplate.transport.http import Response
 
 ORIGIN = "log.example.test"
@@ -39,6 +47,8 @@ class Service:
             replace(tile_settings, max_waiting=max_waiting), MemoryLog(), MemoryObjects()
         )
         self.log = TransparencyLog(self.key, self.tiles, settings)
+        self.search: Search | None = None
+        self.attestations: Attestations | None = None
         self._executor = ThreadPoolExecutor(2)
         self._loop = asyncio.new_event_loop()
         self.restart()
@@ -46,7 +56,8 @@ class Service:
     def restart(self, *frozen: TransparencyLog) -> Self:
         """Make the application again, of the log as it is now and of frozen trees before it."""
         self.shards = Shards(self.log, frozen)
-        self._app = App(routes(self.shards), self._executor)
+        answers = routes(self.shards, self.search, self.attestations)
+        self._app = App(answers, self._executor)
         return self
 
     def call(
