@@ -23,6 +23,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="where to listen; port 0 takes a free one (TOUCHPLATE_LISTEN; 127.0.0.1:7878)",
     )
     parser.add_argument(
+        "--grpc-listen",
+        metavar="HOST:PORT",
+        help="where to answer gRPC too (default: nowhere)",
+    )
+    parser.add_argument(
         "--url",
         metavar="URL",
         help="where clients reach it (TOUCHPLATE_URL; default: where it listens)",
@@ -63,6 +68,7 @@ def run(arguments: Namespace) -> int:
         os.environ,
         from_file,
         listen=arguments.listen,
+        grpc_listen=arguments.grpc_listen,
         url=arguments.url,
         ca_key=arguments.ca_key,
         workers=arguments.workers,

@@ -88,6 +88,7 @@ class Deployment:
     signing_config: SigningConfig
     repository: Repository
     issuer: OwnIssuer
+    shards: tlog.Shards
     tlog: TileLog
     ct: TileLog
     health: Health
@@ -130,6 +131,7 @@ def build(
             kind = names.LATER_KINDS[names.TLOG_ED25519]
             keys = {**keys, names.TLOG_ED25519: vault.later_key(names.TLOG_ED25519, kind)}
         log = _open_tlog(logs, keys, origin, now, witnessing)
+        shards = tlog.Shards(log)
         certificates = _open_ct(logs, keys, origin, now, authority)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
@@ -160,7 +162,7 @@ def build(
             origin=origin,
             routes=(
                 *ca_routes(issuance, authenticator.issuers),
-                *tlog_routes(tlog.Shards(log), attestations=_attestations(stores, log)),
+                *tlog_routes(shards, attestations=_attestations(stores, log)),
                 *tsa_routes(stamping),
                 *ctlog_routes(certificates, CT_PATH),
                 *oidc_routes(issuer, ISSUER_PATH),
@@ -173,6 +175,7 @@ def build(
             signing_config=published.signing_config,
             repository=repository,
             issuer=issuer,
+            shards=shards,
             tlog=log.tiles,
             ct=certificates.log,
             health=health,

@@ -58,13 +58,40 @@ def serve_deployment(
 ) -> None:
     """Answer on `listener` until it is time to end; `ready` is called once it may be told so."""
     threads = settings.threads or max(4, 2 * (os.cpu_count() or 1) // settings.workers)
-    with ThreadPoolExecutor(threads, thread_name_prefix="work") as executor:
+    with (
+        ThreadPoolExecutor(threads, thread_name_prefix="work") as executor,
+        _speaking_grpc(deployment, settings),
+    ):
         app = App(deployment.routes, executor, deployment.health.metrics.observe)
         server = _Server(_config(app, settings), impatient=until.impatient)
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
         uvloop.run(_run(server, listener, ready, partial(renew, deployment, executor), until))
+
+
+@contextmanager
+def _speaking_grpc(deployment: Deployment, settings: ServeSettings) -> Iterator[None]:
+    """Answer gRPC too, if an address is set for it."""
+    asked = settings.grpc
+    if asked.listen is None:
+        yield
+        return
+    # Loaded on use. After the workers were forked, too: the library does not survive that.
+    from touchplate.server.grpc import Service, serve_grpc
+    from touchplate.tlog.grpc import SERVICE, rekor_handler
+
+    server = serve_grpc(
+        [Service(SERVICE, rekor_handler(deployment.shards.active))],
+        asked.listen,
+        tls=asked.tls,
+        share_port=settings.workers > 1,
+    )
+    log.info("gRPC on port %d", server.port)
+    try:
+        yield
+    finally:
+        server.stop(settings.drain_seconds)
 
 
 def _config(app: App, settings: ServeSettings) -> uvicorn.Config:

@@ -210,8 +210,27 @@ class WitnessSettings:
 class GrpcSettings:
     """gRPC beside HTTP."""
 
-    # Where to listen; None: nowhere.
+    # Where to listen; None: nowhere. Several workers share the port, which can not be 0 then.
     listen: tuple[str, int] | None = member(OPTIONAL_LISTEN, None)
+    # Certificate with its chain, and its key, both PEM; None: without TLS.
+    certificate: Path | None = member(FILE, None)
+    key: Path | None = member(FILE, None)
+
+    def __post_init__(self) -> None:
+        """Refuse one of the files without the other (SETTINGS_INVALID)."""
+        if (self.certificate is None) != (self.key is None):
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                "gRPC has only one of a certificate and its key",
+                expected="both, or neither",
+            )
+
+    @property
+    def tls(self) -> tuple[Path, Path] | None:
+        """Give the files of certificate and key, if there is to be TLS."""
+        if self.certificate is None or self.key is None:
+            return None
+        return self.certificate, self.key
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,8 +265,8 @@ def make_settings(
 ) -> ServeSettings:
     """Put what was given over the environment, and both over `settings`, which the file gave.
 
-    What can be `given` are data, listen, url, ca_key, workers, database and objects. Raises
-    SETTINGS_INVALID naming the value.
+    What can be `given` are data, listen, grpc_listen, url, ca_key, workers, database and objects.
+    Raises SETTINGS_INVALID naming the value.
     """
 
     def find(name: str) -> str | None:
@@ -256,12 +275,17 @@ def make_settings(
     settings = settings or ServeSettings(data_folder(environ, given.get("data")))
     if listen := find("listen"):
         settings = replace(settings, listen=parse_listen(listen))
+    if grpc_listen := given.get("grpc_listen"):
+        at = parse_listen(grpc_listen)
+        settings = replace(settings, grpc=replace(settings.grpc, listen=at))
     if url := find("url"):
         settings = replace(settings, url=parse_origin(url))
     if ca_key := given.get("ca_key"):
         settings = replace(settings, ca_key=CA_KEY.read(ca_key))
     if workers := find("workers"):
         settings = replace(settings, workers=_workers(workers))
+    if settings.workers > 1 and settings.grpc.listen and not settings.grpc.listen[1]:
+        raise SettingsError("SETTINGS_INVALID", "workers can not share a gRPC port that is 0")
     storage = settings.storage
     if database := find("database"):
         storage = replace(storage, database=database)

@@ -1,0 +1,232 @@
+"""The gRPC server: where it listens, what it says of itself, how it ends."""
+
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from tests.server.conftest import Start
+from touchplate.errors import SettingsError
+from touchplate.protobuf import sigstore_rekor_v2_pb2 as v2
+from touchplate.server.grpc import GrpcServer, Service, serve_grpc
+
+LOOPBACK = ("127.0.0.1", 0)
+NAME = "dev.sigstore.rekor.v2.Rekor"
+
+
+def sleeper(seconds: float) -> Service:
+    """A service whose calls take so long."""
+
+    def call(_: bytes, __: grpc.ServicerContext) -> bytes:
+        time.sleep(seconds)
+        return b"slept"
+
+    handlers = {"Sleep": grpc.unary_unary_rpc_method_handler(call)}
+    return Service(NAME, grpc.method_handlers_generic_handler(NAME, handlers))
+
+
+def channel(server: GrpcServer) -> grpc.Channel:
+    """Connect, without anything tried again."""
+    return grpc.insecure_channel(f"127.0.0.1:{server.port}", options=[("grpc.enable_retries", 0)])
+
+
+def check(to: grpc.Channel, service: str) -> int:
+    """Ask for the health of a service."""
+    call = to.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    return int(call(health_pb2.HealthCheckRequest(service=service), timeout=10).status)
+
+
+def test_health() -> None:
+    """The server and each of its services are healthy; an unknown one is not found."""
+    server = serve_grpc([sleeper(0)], LOOPBACK)
+    with channel(server) as to:
+        serving = health_pb2.HealthCheckResponse.SERVING
+        assert check(to, "") == check(to, NAME) == serving
+        with pytest.raises(grpc.RpcError) as caught:
+            check(to, "another")
+        assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    server.stop(1)
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha"])
+def test_reflection(version: str) -> None:
+    """Both versions of reflection name the services and describe each message."""
+    server = serve_grpc([sleeper(0)], LOOPBACK)
+    asked = reflection_pb2.ServerReflectionRequest
+    with channel(server) as to:
+        ask = to.stream_stream(
+            f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo",
+            request_serializer=asked.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        names, described = ask(
+            iter([asked(list_services="*"), asked(file_containing_symbol=NAME)]), timeout=10
+        )
+        assert [each.name for each in names.list_services_response.service] == [
+            NAME,
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1alpha.ServerReflection",
+        ]
+        files = [
+            FileDescriptorProto.FromString(each)
+            for each in described.file_descriptor_response.file_descriptor_proto
+        ]
+        found = next(file for file in files if file.package == "dev.sigstore.rekor.v2")
+        published = v2.DESCRIPTOR.message_types_by_name
+        assert {message.name for message in found.message_type} == set(published)
+    server.stop(1)
+
+
+def test_end() -> None:
+    """Calls under way are answered, new ones are not taken, and the port is free again."""
+    server = serve_grpc([sleeper(0.5)], LOOPBACK)
+    with channel(server) as to:
+        under_way = to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=20)
+        time.sleep(0.2)
+        server.stop(10)
+        assert under_way.result() == b"slept"
+        with pytest.raises(grpc.RpcError) as caught:
+            to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", server.port))
+
+
+def test_end_of_patience() -> None:
+    """A call that takes longer than the time to drain is broken off."""
+    server = serve_grpc([sleeper(1)], LOOPBACK)
+    with channel(server) as to:
+        under_way = to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=20)
+        time.sleep(0.2)
+        server.stop(0.1)
+        assert under_way.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+
+
+def test_too_many_calls() -> None:
+    """More calls than may run or wait are refused at once; the others are answered."""
+    server = serve_grpc([sleeper(0.5)], LOOPBACK, max_calls=4)
+    with channel(server) as to:
+        futures = [to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=60) for _ in range(10)]
+        codes = [future.code() for future in futures]
+    assert codes.count(grpc.StatusCode.OK) == 4
+    assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 6
+    server.stop(5)
+
+
+def test_address_taken() -> None:
+    """An address that is taken stops the start, and the text names it."""
+    with socket.socket() as taken:
+        taken.bind(LOOPBACK)
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(SettingsError, match=f"127.0.0.1:{port}") as caught:
+            serve_grpc([], ("127.0.0.1", port))
+    assert caught.value.code == "SETTINGS_INVALID"
+
+
+def test_share_port() -> None:
+    """Two servers listen on one port if both are told to share it, else not."""
+    first = serve_grpc([sleeper(0)], LOOPBACK, share_port=True)
+    second = serve_grpc([sleeper(0)], ("127.0.0.1", first.port), share_port=True)
+    assert first.port == second.port
+    with pytest.raises(SettingsError):
+        serve_grpc([], ("127.0.0.1", first.port))
+    first.stop(1)
+    second.stop(1)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> tuple[Path, Path]:
+    """The files of a certificate for 127.0.0.1 and of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (tmp_path / "key.pem").write_bytes(
+        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return tmp_path / "cert.pem", tmp_path / "key.pem"
+
+
+def test_tls(tls: tuple[Path, Path]) -> None:
+    """With a certificate the port speaks TLS, and nothing else."""
+    server = serve_grpc([sleeper(0)], LOOPBACK, tls=tls)
+    credentials = grpc.ssl_channel_credentials(tls[0].read_bytes())
+    with grpc.secure_channel(f"127.0.0.1:{server.port}", credentials) as to:
+        assert to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=10) == b"slept"
+    with channel(server) as to:
+        with pytest.raises(grpc.RpcError) as caught:
+            to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    server.stop(1)
+
+
+def test_tls_files(tls: tuple[Path, Path], tmp_path: Path) -> None:
+    """A file that is not there, or is no certificate, stops the start."""
+    with pytest.raises(SettingsError) as caught:
+        serve_grpc([], LOOPBACK, tls=(tmp_path / "none.pem", tls[1]))
+    assert caught.value.code == "FILE_UNREADABLE"
+    tls[0].write_text("no certificate")
+    with pytest.raises(SettingsError) as caught:
+        serve_grpc([], LOOPBACK, tls=tls)
+    assert caught.value.code == "SETTINGS_INVALID"
+
+
+LOADED = """
+import sys
+import touchplate.server.run, touchplate.server.serving, touchplate.server.build
+print(*sorted({name.partition(".")[0] for name in sys.modules} & {"grpc", "google"}))
+print(*sorted(name for name in sys.modules if name.startswith("touchplate.protobuf")))
+"""
+
+
+@pytest.mark.slow
+def test_loaded_on_use() -> None:
+    """A server that is not to speak gRPC loads nothing of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.split() == []
+
+
+@pytest.mark.slow
+def test_process(start: Start, tmp_path: Path) -> None:
+    """`--grpc-listen` serves the log by gRPC too, and SIGTERM ends both."""
+    with socket.socket() as free:
+        free.bind(LOOPBACK)
+        port = free.getsockname()[1]
+    server = start(tmp_path / "data", "--grpc-listen", f"127.0.0.1:{port}")
+    server.wait_until_ready()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as to:
+        call = to.unary_unary(f"/{NAME}/GetCheckpoint")
+        with ThreadPoolExecutor(4) as threads:
+            answers = set(threads.map(lambda _: call(b"", timeout=20), range(8)))
+    assert len(answers) == 1
+    assert server.get("/checkpoint")[1] in answers.pop()
+    assert server.stop() == 0
