@@ -2,7 +2,8 @@
 
 import base64
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,12 @@ from rfc3161_client import decode_timestamp_response
 from tests.verify.mint import HASH_IDS, NOW, Mint, oid, sequence, stamp
 from touchplate.errors import MalformedError
 from touchplate.formats.element import encode
-from touchplate.formats.timestamp import parse_timestamp_response
+from touchplate.formats.timestamp import (
+    MAX_FORMS,
+    TimestampReader,
+    TimestampResponse,
+    parse_timestamp_response,
+)
 
 MINT = Mint.new(7000)
 GOOD = stamp(b"signature", MINT.tsa, certificates=[MINT.tsa.der])
@@ -40,9 +46,8 @@ def test_fields() -> None:
     assert token.signer.signed[:1] == b"\x31"
 
 
-def test_real_responses(conformance: Path) -> None:
-    """Every real timestamp reads as rfc3161-client reads it."""
-    count = 0
+def real_responses(conformance: Path) -> Iterator[bytes]:
+    """Give the timestamps of the conformance suite's bundles."""
     for path in sorted(conformance.rglob("bundle.sigstore.json")):
         try:
             material = json.loads(path.read_bytes())["verificationMaterial"]
@@ -50,22 +55,27 @@ def test_real_responses(conformance: Path) -> None:
             continue
         data = material.get("timestampVerificationData") or {}
         for item in data.get("rfc3161Timestamps", ()):
-            der = base64.b64decode(item["signedTimestamp"])
-            ours = parse_timestamp_response(der).token
-            try:
-                theirs = decode_timestamp_response(der)
-            except ValueError:
-                continue  # it asks for sorted certificates, which one real authority has not
-            assert ours is not None
-            assert ours.at == theirs.tst_info.gen_time
-            assert ours.imprint == theirs.tst_info.message_imprint.message
-            assert ours.nonce == theirs.tst_info.nonce
-            assert (
-                int.from_bytes(ours.serial_bytes, "big", signed=True)
-                == theirs.tst_info.serial_number
-            )
-            assert set(ours.certificates) == theirs.signed_data.certificates
-            count += 1
+            yield base64.b64decode(item["signedTimestamp"])
+
+
+def test_real_responses(conformance: Path) -> None:
+    """Every real timestamp reads as rfc3161-client reads it."""
+    count = 0
+    for der in real_responses(conformance):
+        ours = parse_timestamp_response(der).token
+        try:
+            theirs = decode_timestamp_response(der)
+        except ValueError:
+            continue  # it asks for sorted certificates, which one real authority has not
+        assert ours is not None
+        assert ours.at == theirs.tst_info.gen_time
+        assert ours.imprint == theirs.tst_info.message_imprint.message
+        assert ours.nonce == theirs.tst_info.nonce
+        assert (
+            int.from_bytes(ours.serial_bytes, "big", signed=True) == theirs.tst_info.serial_number
+        )
+        assert set(ours.certificates) == theirs.signed_data.certificates
+        count += 1
     assert count > 20
 
 
@@ -229,3 +239,87 @@ def test_aware() -> None:
     assert token is not None
     assert token.at.tzinfo is UTC
     assert token.at > datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def with_nonce(nonce: bytes, signed: bytes = b"signature") -> bytes:
+    """Give a response with a nonce of these octets, and one more integer before it."""
+    more = (encode(0x02, b"\x07"), encode(0x02, nonce))
+    return stamp(
+        signed,
+        MINT.tsa,
+        certificates=[MINT.tsa.der],
+        change=lambda name, parts: [*parts, *more] if name == "content" else parts,
+    )
+
+
+def outcome(read: Callable[[bytes], TimestampResponse], der: bytes) -> object:
+    """Give the response, or the code and the words of the error."""
+    try:
+        return read(der)
+    except MalformedError as error:
+        return error.code, error.message
+
+
+def check_neighbours(first: bytes) -> None:
+    """Require the strict answer to everything that differs from `first` in one octet."""
+    reader = TimestampReader()
+    reader.read(first)
+    for place in range(len(first)):
+        for mask in (0x01, 0x80, 0xFF):
+            der = first[:place] + bytes((first[place] ^ mask,)) + first[place + 1 :]
+            assert outcome(reader.read, der) == outcome(parse_timestamp_response, der), place
+            reader.read(first)
+
+
+@pytest.mark.parametrize("first", [GOOD, with_nonce(b"\x11" * 8)])
+def test_alike(first: bytes) -> None:
+    """A reader that knows a form gives the strict answer to everything that is nearly of it."""
+    check_neighbours(first)
+
+
+def test_real_alike(conformance: Path) -> None:
+    """So it does for the forms of real authorities."""
+    lengths = {len(der): der for der in real_responses(conformance)}
+    assert len(lengths) > 3
+    for der in list(lengths.values())[:3]:
+        check_neighbours(der)
+
+
+def test_alike_is_other_values() -> None:
+    """Of another response of the form, its own values are read and not those of the first."""
+    reader = TimestampReader()
+    responses = [
+        stamp(b"%d" % number, MINT.tsa, at=NOW + timedelta(seconds=number)) for number in range(60)
+    ]
+    for der in responses:
+        response = reader.read(der)
+        assert response == parse_timestamp_response(der)
+        assert response.token is not None
+    assert len(reader._forms) < 10  # so the others were of a form that was known
+
+
+@pytest.mark.parametrize("nonce", [b"\x00\x7f" * 4, b"\xff\x80" * 4])
+def test_alike_with_an_odd_nonce(nonce: bytes) -> None:
+    """The rule for integers holds for a nonce in a known form too."""
+    reader = TimestampReader()
+    reader.read(with_nonce(b"\x11" * 8))
+    with pytest.raises(MalformedError) as caught:
+        reader.read(with_nonce(nonce))
+    assert caught.value.code == "TIMESTAMP_MALFORMED"
+
+
+def test_many_forms() -> None:
+    """A reader keeps a bounded number of forms, whatever it is given."""
+    reader = TimestampReader()
+    for number in range(3 * MAX_FORMS):
+        der = stamp(b"x", MINT.tsa, imprint=b"x" * number)
+        assert reader.read(der) == parse_timestamp_response(der)
+        assert len(reader._forms) <= MAX_FORMS
+
+
+def test_refused_is_no_form() -> None:
+    """A response without a token is read anew each time."""
+    reader = TimestampReader()
+    rejected = bytes.fromhex("30053003020102")
+    for _ in range(2):
+        assert reader.read(rejected) == TimestampResponse(2, None)

@@ -13,7 +13,7 @@ from typing import Final
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.bundle import TransparencyLogEntry
 from touchplate.formats.certificate import Certificate, parse_certificate
-from touchplate.formats.timestamp import GRANTED, TimestampToken, parse_timestamp_response
+from touchplate.formats.timestamp import GRANTED, TimestampToken
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
 from touchplate.verify.options import Options
@@ -45,7 +45,7 @@ def timestamp_times(
     """
     times: list[VerifiedTime] = []
     for stamp in stamps:
-        response = parse_timestamp_response(stamp)
+        response = trust.timestamps.read(stamp)
         if response.status != GRANTED or response.token is None:
             raise VerificationError(
                 "TIMESTAMP_INVALID", "the timestamp was not granted", found=str(response.status)

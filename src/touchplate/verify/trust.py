@@ -16,6 +16,7 @@ from touchplate.formats.certificate import (
     Certificate,
 )
 from touchplate.formats.checkpoint import Checkpoint, open_checkpoint
+from touchplate.formats.timestamp import TimestampReader
 from touchplate.formats.trusted_root import CertificateAuthority, TransparencyLog, TrustedRoot
 from touchplate.verify.path import Anchored, check_extensions, check_issued_by
 from touchplate.verify.verdict import Voice
@@ -60,6 +61,7 @@ class Trust:
         "logs",
         "root",
         "stamp_authorities",
+        "timestamps",
     )
 
     def __init__(self, root: TrustedRoot) -> None:
@@ -75,6 +77,7 @@ class Trust:
             Authority(entry, Anchored(entry.chain, TIME_STAMPING))
             for entry in root.timestamp_authorities
         )
+        self.timestamps: Final = TimestampReader()
         self._checkpoints: Final[dict[tuple[bytes, bool, str], Checkpoint]] = {}
         self._stampers: Final[dict[tuple[int, bytes], Stamper | VerificationError]] = {}
 
