@@ -122,7 +122,9 @@ class _V1:
                 admitted = _admit(request.body, log.settings)
             receipt = await self._append(log.submission(admitted))
         except TouchplateError as error:
-            return v1.answer_error(error, "error processing entry: ")
+            # Upstream says of a kind or version that is not taken nothing but that.
+            refused = error.code == "ENTRY_REFUSED"
+            return v1.answer_error(error, "" if refused else "error processing entry: ")
         found = self._shards.found(log, receipt)
         if self._attestations is not None and admitted.attestation:
             keep = partial(self._attestations.keep, admitted.attestation)
