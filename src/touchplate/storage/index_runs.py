@@ -54,11 +54,11 @@ class RunTable(Protocol):
 
 
 class Block(NamedTuple):
-    """Packed postings, the first of them, and how many of their like would fit into a block."""
+    """Packed postings: the first, how many were taken, and how many such would fit."""
 
     first: bytes
     data: bytes
-    count: int
+    taken: int
     room: int
 
 
@@ -114,13 +114,13 @@ def pack(postings: Iterable[Sequence[bytes]]) -> Iterator[Block]:
         while len(waiting) - at >= room:
             block = pack_block(waiting[at : at + room]) or _pack_surely(waiting[at:])
             yield block
-            at += block.count
+            at += block.taken
             room = max(ALWAYS_FIT, block.room)
         del waiting[:at]
     while waiting:
         block = pack_block(waiting[:room]) or _pack_surely(waiting)
         yield block
-        del waiting[: block.count]
+        del waiting[: block.taken]
 
 
 def _pack_surely(postings: Sequence[bytes]) -> Block:
