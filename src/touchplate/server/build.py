@@ -23,6 +23,8 @@ from touchplate.formats.signing_config import (
     encode_signing_config,
 )
 from touchplate.formats.trusted_root import TrustedRoot, encode_trusted_root
+from touchplate.index import Index
+from touchplate.index.routes import routes as index_routes
 from touchplate.keys.signer import Signer
 from touchplate.oidc.issuer import OwnIssuer
 from touchplate.oidc.issuers import Authenticator
@@ -45,10 +47,12 @@ from touchplate.server.publication import (
     make_signing_config,
     make_trusted_root,
 )
+from touchplate.server.searching import index_details, index_figures, open_index
 from touchplate.server.settings import LogSettings, Origin, ServeSettings
 from touchplate.server.vault import Vault, open_chain
 from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
 from touchplate.storage.database import LogDatabase
+from touchplate.storage.index import IndexDatabase
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import TileLogSettings
@@ -76,6 +80,8 @@ class Stores:
 
     objects: ObjectStore
     database: Callable[[str], LogDatabase]
+    # Opens the search index's.
+    index: Callable[[], IndexDatabase]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,8 @@ class Deployment:
     shards: tlog.Shards
     tlog: TileLog
     ct: TileLog
+    # None: there is no search. It follows the log only once it is started.
+    index: Index | None
     health: Health
     _open: ExitStack
 
@@ -132,6 +140,9 @@ def build(
             keys = {**keys, names.TLOG_ED25519: vault.later_key(names.TLOG_ED25519, kind)}
         log = _open_tlog(logs, keys, origin, now, witnessing)
         shards = tlog.Shards(log)
+        index = None
+        if settings.index.enabled:
+            index = open_index(opened, stores.index(), shards, _in_ms(now))
         certificates = _open_ct(logs, keys, origin, now, authority)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
@@ -158,11 +169,18 @@ def build(
             now=now,
             metrics=Metrics(counts),
         )
+        if index is not None:
+            health = replace(
+                health,
+                figures=partial(index_figures, index),
+                details=partial(index_details, index),
+            )
         return Deployment(
             origin=origin,
             routes=(
                 *ca_routes(issuance, authenticator.issuers),
-                *tlog_routes(shards, attestations=_attestations(stores, log)),
+                *tlog_routes(shards, index.find_v1 if index else None, _attestations(stores, log)),
+                *(index_routes(index) if index else ()),
                 *tsa_routes(stamping),
                 *ctlog_routes(certificates, CT_PATH),
                 *oidc_routes(issuer, ISSUER_PATH),
@@ -178,6 +196,7 @@ def build(
             shards=shards,
             tlog=log.tiles,
             ct=certificates.log,
+            index=index,
             health=health,
             # From here on it is the caller who closes.
             _open=opened.pop_all(),

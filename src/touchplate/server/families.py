@@ -112,6 +112,7 @@ FAMILIES: Final = (
     Family("/api/v1/log", _rest, trailing_slash=True),
     Family("/api/v1/index", _rest, trailing_slash=True),
     Family("/api/v1/timestamp", _rest, trailing_slash=True),
+    Family("/api/search", _problem),
     Family("/api/", _grpc),
     Family("/ct/", _text),
     Family("/", _problem),

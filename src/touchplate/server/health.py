@@ -68,6 +68,9 @@ class Health:
     # When each certificate and each role's metadata ends, by name.
     expiries: Callable[[], Mapping[str, datetime]]
     metrics: Metrics
+    # Further gauges, by name and labels, and what else /readyz tells.
+    figures: Callable[[], Mapping[str, float]] = dict
+    details: Callable[[], Mapping[str, object]] = dict
 
     def failures(self) -> dict[str, str]:
         """Run all checks; give the error code of each that fails."""
@@ -92,7 +95,8 @@ def routes(health: Health) -> tuple[Route, ...]:
     async def get_readyz(request: Request) -> Response:
         failed = await request.run(health.failures)
         status = "NOT_SERVING" if failed else "SERVING"
-        body = json.dumps({"status": status, "failed": failed}).encode()
+        details = await request.run(health.details)
+        body = json.dumps({"status": status, "failed": failed, **details}).encode()
         return Response(503 if failed else 200, body, headers=_NO_STORE)
 
     async def get_metrics(request: Request) -> Response:
@@ -113,4 +117,5 @@ def _render(health: Health) -> bytes:
     }
     for name, at in health.expiries().items():
         figures[f'touchplate_expires_at_seconds{{name="{name}"}}'] = at.timestamp()
+    figures.update(health.figures())
     return health.metrics.render(figures)

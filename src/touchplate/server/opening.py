@@ -17,7 +17,7 @@ from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
 from touchplate.server.ownership import claim_objects
 from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
-from touchplate.storage.schemes import open_log, open_objects
+from touchplate.storage.schemes import open_index, open_log, open_objects
 
 
 def choose_origin(
@@ -84,6 +84,8 @@ def open_deployment(
         settings=settings,
         counts=counts,
     )
+    if deployment.index is not None:
+        deployment.index.start()
     if not instance.complete:
         folder.remember(replace(instance, complete=True))
     return deployment
@@ -103,4 +105,5 @@ def open_stores(folder: DataFolder, settings: ServeSettings, environ: Mapping[st
     return Stores(
         objects=open_objects(objects, environ),
         database=lambda name: open_log(database, name),
+        index=lambda: open_index(database),
     )

@@ -19,6 +19,7 @@ from touchplate.errors import VerificationError
 from touchplate.formats.bundle import Bundle
 from touchplate.formats.signing_config import SigningConfig
 from touchplate.formats.trusted_root import TrustedRoot
+from touchplate.index import Index
 from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tree import RootHash
 from touchplate.server.app import App
@@ -28,6 +29,7 @@ from touchplate.server.publication import ct_origin
 from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.server.vault import MemoryVault
 from touchplate.sign import Signer, connect
+from touchplate.storage.index_memory import MemoryIndex
 from touchplate.storage.memory import MemoryLog
 from touchplate.storage.objects import MemoryObjects
 from touchplate.testing.in_process import InProcessTransport
@@ -74,6 +76,7 @@ class World:
         self._vault = MemoryVault()
         self._objects = MemoryObjects()
         self._databases: dict[str, MemoryLog] = {}
+        self._index = MemoryIndex()
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="world")
         # Size and root of each log when it was checked last.
         self._seen: dict[str, tuple[int, RootHash]] = {}
@@ -95,6 +98,13 @@ class World:
     def trusted_root(self) -> TrustedRoot:
         """What verifiers must trust."""
         return self.deployment.trusted_root
+
+    @property
+    def index(self) -> Index:
+        """The search index. It follows the log when told to: `catch_up`."""
+        if self.deployment.index is None:
+            raise AssertionError("a world has an index")
+        return self.deployment.index
 
     @property
     def signing_config(self) -> SigningConfig:
@@ -168,6 +178,7 @@ class World:
         stores = Stores(
             objects=self._objects,
             database=lambda name: self._databases.setdefault(name, MemoryLog()),
+            index=lambda: self._index,
         )
         return build(
             self._vault,
