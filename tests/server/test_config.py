@@ -6,7 +6,7 @@ import pytest
 
 from touchplate.errors import SettingsError
 from touchplate.server.config import load_settings, parse_settings
-from touchplate.server.limits import Rate
+from touchplate.server.rate import Rate
 from touchplate.server.settings import ServeSettings, make_settings, parse_origin
 
 

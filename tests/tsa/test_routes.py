@@ -184,15 +184,16 @@ def test_refused(body: bytes, content_type: str, message: str) -> None:
 
 
 def test_signer_fails() -> None:
-    """When the key store fails the answer is 500, and the reason is not told."""
+    """When the key store fails the answer is 503 for now, and the reason is not told."""
     MoodySigner.fails = True
     try:
         response = post(query())
     finally:
         MoodySigner.fails = False
 
-    assert response.status == 500
-    assert json.loads(response.body) == {"code": 500, "message": FAILED}
+    assert response.status == 503
+    assert dict(response.headers)["retry-after"] == "1"
+    assert json.loads(response.body) == {"code": 503, "message": FAILED}
 
 
 @pytest.mark.parametrize("accept", ["", "*/*", "application/pem-certificate-chain"])

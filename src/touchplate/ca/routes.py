@@ -21,6 +21,7 @@ from touchplate.transport.asgi import Handler, Request, Response, Route, wait
 PEM_CHAIN: Final = "application/pem-certificate-chain"
 INVALID_ARGUMENT: Final = (400, 3)
 INTERNAL: Final = (500, 13)
+UNAVAILABLE: Final = (503, 14)
 
 
 def routes(
@@ -82,15 +83,19 @@ def _answer_v1(issued: Issued) -> Response:
 
 
 def error_response(error: TouchplateError) -> Response:
-    """Answer with an error: what the caller can mend is 400, all else 500."""
+    """Answer with an error: what the caller can mend is 400, what time mends 503, all else 500."""
     status, code = INVALID_ARGUMENT
     message = error.message
+    headers: tuple[tuple[str, str], ...] = ()
     if isinstance(error, UnavailableError):
-        status, code = INTERNAL
+        status, code = UNAVAILABLE
+        seconds = error.retry_after.total_seconds() if error.retry_after else 1
+        headers = (("retry-after", str(max(1, round(seconds)))),)
     elif isinstance(error, SettingsError):
         # The operator's fault; the text is for the operator's log.
         (status, code), message = INTERNAL, "error communicating with CA backend"
-    return Response(status, _json({"code": code, "message": message, "details": []}))
+    body = _json({"code": code, "message": message, "details": []})
+    return Response(status, body, headers=headers)
 
 
 def encode_configuration(issuers: Iterable[Issuer]) -> bytes:

@@ -8,10 +8,12 @@ import logging
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.server.families import Family, Fault, family_of, status_of
+from touchplate.server.limits import Headers, Limits
 from touchplate.transport.asgi import (
     BodyTooLargeError,
     ClientGoneError,
@@ -21,6 +23,7 @@ from touchplate.transport.asgi import (
     Route,
     Scope,
     Send,
+    TooOftenError,
     read_body,
     send_response,
 )
@@ -28,6 +31,7 @@ from touchplate.transport.asgi import (
 log = logging.getLogger("touchplate.server")
 
 MAX_PATH_CHARACTERS: Final = 4096
+_SOON: Final = timedelta(seconds=1)
 
 # Seen by the metrics: method and pattern of the route (never the path itself), and the status.
 Observer = Callable[[str, str, int], None]
@@ -112,17 +116,23 @@ def _walk(
 
 
 class App:
-    """The whole service as one ASGI 3 application; `executor` runs handlers' blocking work."""
+    """The whole service as one ASGI 3 application; `executor` runs handlers' blocking work.
+
+    Above `max_active` requests under way more are refused with 503; health is always told.
+    """
 
     def __init__(
         self,
         routes: Iterable[Route],
         executor: Executor | None = None,
         observe: Observer | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._router = Router(routes)
         self._executor = executor
         self._observe = observe
+        self._limits = limits or Limits()
+        self._active = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other ASGI scopes are not spoken."""
@@ -167,10 +177,11 @@ class App:
         headers: dict[str, str],
         receive: Receive,
     ) -> Response:
+        self._active += 1
         try:
+            address, state = self._admit(route, scope)
             body = await _body(headers, receive, route.max_body)
-            client = scope.get("client")
-            return await route.handler(
+            response = await route.handler(
                 Request(
                     method=scope["method"],
                     path=scope["path"],
@@ -178,7 +189,7 @@ class App:
                     query_string=scope.get("query_string", b""),
                     headers=headers,
                     body=body,
-                    client=client[0] if client else None,
+                    client=address,
                     executor=self._executor,
                 )
             )
@@ -187,6 +198,27 @@ class App:
         except Exception as error:  # noqa: BLE001  a bug must cost one answer, not the server
             fault = _fault_of(error, route, scope["method"], scope["path"])
             return family_of(fault.path).answer(fault)
+        else:
+            return _with(response, *state) if state else response
+        finally:
+            self._active -= 1
+
+    def _admit(self, route: Route, scope: Scope) -> tuple[str | None, Headers]:
+        """Hold a request to the limits; give its client's address, and headers for its answer."""
+        client = scope.get("client")
+        peer: str | None = client[0] if client else None
+        limits = self._limits
+        if not route.is_limited:
+            return peer, ()
+        if self._active > limits.settings.max_active:
+            raise UnavailableError(
+                "SERVICE_UNAVAILABLE",
+                f"{self._active - 1} requests are under way",
+                retry_after=_SOON,
+            )
+        if limits.settings.proxies and peer is not None:
+            peer = limits.address_of(peer, _all_of(scope, b"x-forwarded-for"))
+        return peer, limits.take_request(scope["method"], peer or "")
 
 
 def _without_route(
@@ -209,6 +241,8 @@ def _fault_of(error: Exception, route: Route, method: str, path: str) -> Fault:
             text = f"Request Entity Too Large. Limit set to {route.max_body}"
             # The rest of the body is not read, so the connection cannot be used again.
             return Fault(413, text, path, method, headers=(("connection", "close"),))
+        case TooOftenError():
+            return Fault(429, str(error), path, method, headers=error.headers)
         case TouchplateError():
             return _translated(error, route, path, method)
         case _:
@@ -226,6 +260,12 @@ def _translated(error: TouchplateError, route: Route, path: str, method: str) ->
     if isinstance(error, UnavailableError) and error.retry_after is not None:
         extra = (("retry-after", str(max(1, int(error.retry_after.total_seconds())))),)
     return Fault(status, message, path, method, code=error.code, headers=extra)
+
+
+def _all_of(scope: Scope, name: bytes) -> str:
+    """Give the values of all headers of this name, as one list."""
+    pairs: list[tuple[bytes, bytes]] = scope["headers"]
+    return ",".join(value.decode("latin-1") for each, value in pairs if each.lower() == name)
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from typing import Final
 from touchplate.server.build import Deployment
 from touchplate.server.counts import SharedCounts
 from touchplate.server.data import DataFolder
+from touchplate.server.limits import Limits
 from touchplate.server.listen import join, listening
 from touchplate.server.opening import choose_origin, open_deployment
 from touchplate.server.processes import Signals, Supervisor, Worker, call_in_child
@@ -63,6 +65,8 @@ class _Server:
         self._folder = folder
         self._say = say
         self._environ = environ
+        # Before any worker is forked: they share it.
+        self._limits = Limits.of(settings.limits, time.monotonic_ns)
         self._first = folder.instance is None or not folder.instance.complete
 
     def run_alone(self) -> None:
@@ -77,6 +81,7 @@ class _Server:
                     self._settings,
                     lambda: self._greet(origin, fingerprint),
                     Until(),
+                    self._limits,
                 )
 
     def run_workers(self) -> None:
@@ -112,7 +117,10 @@ class _Server:
                         impatient=False,
                         lifeline=worker.lifeline,
                     )
-                    serve_deployment(deployment, listener, self._settings, worker.tell_ready, until)
+                    serve_deployment(
+                        *(deployment, listener, self._settings, worker.tell_ready, until),
+                        self._limits,
+                    )
 
             Supervisor(
                 run, self._settings.workers, signals, self._settings.drain_seconds
@@ -131,6 +139,7 @@ class _Server:
             settings=self._settings,
             now=lambda: datetime.now(UTC),
             environ=self._environ,
+            limits=self._limits,
             counts=counts.of(number) if counts else None,
         )
 

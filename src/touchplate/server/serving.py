@@ -25,6 +25,7 @@ from touchplate.errors import TouchplateError
 from touchplate.server.app import App
 from touchplate.server.build import Deployment
 from touchplate.server.http import BoundedProtocol, raise_max_connections
+from touchplate.server.limits import Limits
 from touchplate.server.listen import BACKLOG
 from touchplate.server.settings import ServeSettings
 
@@ -55,6 +56,7 @@ def serve_deployment(
     settings: ServeSettings,
     ready: Callable[[], None],
     until: Until,
+    limits: Limits,
 ) -> None:
     """Answer on `listener` until it is time to end; `ready` is called once it may be told so."""
     threads = settings.threads or max(4, 2 * (os.cpu_count() or 1) // settings.workers)
@@ -62,7 +64,7 @@ def serve_deployment(
         ThreadPoolExecutor(threads, thread_name_prefix="work") as executor,
         _speaking_grpc(deployment, settings),
     ):
-        app = App(deployment.routes, executor, deployment.health.metrics.observe)
+        app = App(deployment.routes, executor, deployment.health.metrics.observe, limits)
         server = _Server(_config(app, settings), impatient=until.impatient)
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from touchplate.entries.admission import ALLOWED
 from touchplate.errors import SettingsError
-from touchplate.server.limits import Rate, parse_rate
+from touchplate.server.rate import Rate, parse_rate
 from touchplate.server.reading import (
     BOOLEAN,
     FILE,
@@ -181,10 +181,12 @@ class LimitSettings:
     identity: Rate | None = member(RATE, None)
     # Whose X-Forwarded-For is believed.
     proxies: tuple[Network, ...] = member(NETWORKS, ())
+    # Requests that a process may have under way at once.
+    max_active: int = member(integer(1, 1_000_000), 8192)
 
 
 @dataclass(frozen=True, slots=True)
-class IndexSettings:
+class SearchSettings:
     """Search."""
 
     enabled: bool = member(BOOLEAN, default=True)
@@ -255,7 +257,7 @@ class ServeSettings:
     storage: StorageSettings = table(StorageSettings)
     log: LogSettings = table(LogSettings)
     limits: LimitSettings = table(LimitSettings)
-    index: IndexSettings = table(IndexSettings)
+    index: SearchSettings = table(SearchSettings)
     witness: WitnessSettings = table(WitnessSettings)
     grpc: GrpcSettings = table(GrpcSettings)
 

@@ -44,7 +44,7 @@ from touchplate.tlog.v2_fault import (
     not_appended,
     unreadable,
 )
-from touchplate.transport.asgi import Response
+from touchplate.transport.asgi import Response, TooOftenError
 
 log = logging.getLogger("touchplate.tlog")
 
@@ -99,6 +99,8 @@ def _guard(kind: type[RequestT], call: Callable[[RequestT, grpc.ServicerContext]
             fault = error.fault
         except UnavailableError as error:
             fault = not_appended(error)
+        except TooOftenError as error:
+            fault = Fault(v2_fault.RESOURCE_EXHAUSTED, 429, str(error), error.headers)
         except Exception:
             log.exception("%s failed", call.__name__)
             fault = Fault(v2_fault.INTERNAL, 500, "internal server error")
@@ -113,7 +115,7 @@ def _end(context: grpc.ServicerContext, fault: Fault) -> None:
     metadata = [*fault.headers]
     if fault is FROZEN:
         metadata += [("x-http-code", str(fault.status)), ("x-http-error-message", FROZEN_TEXT)]
-    if fault.code == v2_fault.UNAVAILABLE:
+    if fault.code in (v2_fault.UNAVAILABLE, v2_fault.RESOURCE_EXHAUSTED):
         # gRPC's own way to say when to come again (gRFC A6).
         seconds = int(dict(fault.headers).get("retry-after", "1"))
         context.set_trailing_metadata((("grpc-retry-pushback-ms", str(1000 * seconds)),))

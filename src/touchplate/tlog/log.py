@@ -51,13 +51,18 @@ class TransparencyLog:
         self.key = key
         self.tiles = tiles
         self.settings = settings or TlogSettings()
+        self.limit: Callable[[bytes], None] | None = None
+        """Called with the body of each entry before it is appended; raises TooOftenError."""
         self._v1_checkpoint = V1Checkpoint(-1, b"", "")
 
     def submission(self, admitted: Admitted) -> Submission:
         """Give what to append for an entry that was admitted.
 
-        Raises RefusedError LIMIT_EXCEEDED for a leaf above 65,535 bytes, before it is queued.
+        Raises RefusedError LIMIT_EXCEEDED for a leaf above 65,535 bytes, before it is queued, and
+        what `limit` raises.
         """
+        if self.limit is not None:
+            self.limit(admitted.body)
         leaf = Leaf(admitted.body, encode_record(admitted.body))
         return Submission(leaf_hash(admitted.body), lambda _index, _time_ms: leaf)
 

@@ -44,7 +44,7 @@ class Request(NamedTuple):
     # Names in lower case; of a repeated header the last one stands.
     headers: Mapping[str, str] = _NONE
     body: bytes = b""
-    # Address of the peer, for logs only: a proxy may stand before us.
+    # Address of the client: the peer's, or what a trusted proxy says. For logs and limits only.
     client: str | None = None
     executor: Executor | None = None
 
@@ -95,13 +95,15 @@ class Route:
 
     In `pattern` a segment `{name}` stands for one non-empty segment, and a last one `{name...}` for
     the rest of the path, slashes and all. HEAD is answered by the GET route without its body. A
-    body longer than `max_body` bytes is refused with 413 before the handler runs.
+    body longer than `max_body` bytes is refused with 413 before the handler runs. With
+    `is_limited`, and it is, a request counts under the limits of its client.
     """
 
     method: str
     pattern: str
     handler: Handler
     max_body: int = DEFAULT_MAX_BODY
+    is_limited: bool = True
 
 
 async def wait(future: Future[T]) -> T:
@@ -114,6 +116,18 @@ async def wait(future: Future[T]) -> T:
 
 class BodyTooLargeError(Exception):
     """The body is longer than its route allows; stays between `read_body` and the server."""
+
+
+class TooOftenError(Exception):
+    """A client asks more often than it may; stays between a role and the server, which answers 429.
+
+    `seconds` is when to try again; `headers` say so, and what the limit is.
+    """
+
+    def __init__(self, seconds: int, headers: tuple[tuple[str, str], ...]) -> None:
+        super().__init__(f"too many requests; again in {seconds} s")
+        self.seconds = seconds
+        self.headers = headers
 
 
 class ClientGoneError(Exception):

@@ -7,7 +7,7 @@ at the status.
 import json
 from typing import Final
 
-from touchplate.errors import MalformedError, RefusedError, TouchplateError
+from touchplate.errors import MalformedError, RefusedError, TouchplateError, UnavailableError
 from touchplate.formats.timestamp_request import (
     TimestampRequest,
     parse_json_request,
@@ -64,6 +64,8 @@ def answer(stamping: Stamping, request: Request) -> Response:
         stamped = stamping.stamp(_parse(media_type, request.body))
     except (MalformedError, RefusedError) as error:
         return _error(400, error.message)
+    except UnavailableError:
+        return _error(503, FAILED)._replace(headers=(("retry-after", "1"),))
     except TouchplateError:
         return _error(500, FAILED)
     return Response(200, stamped, REPLY, _NEVER_CACHED)
