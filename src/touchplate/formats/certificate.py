@@ -9,6 +9,7 @@ vouch for another is decided in `verify/chain.py`.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn, TypeVar
@@ -68,6 +69,7 @@ _KEY_USAGES: Final = (
 )
 _BOOLEAN: Final = 0x01
 _TRUE: Final = b"\x01\x01\xff"
+_UTC_TIME_HEADER: Final = b"\x17\x0d"
 _VERSION_3: Final = b"\xa0\x03\x02\x01\x02"
 
 
@@ -125,6 +127,7 @@ class Certificate:
         "_names",
         "_places",
         "_public_key",
+        "critical",
         "der",
         "extensions",
         "issuer_der",
@@ -154,6 +157,8 @@ class Certificate:
     spki: bytes
     extensions: Mapping[bytes, Extension]
     """By the content octets of the OID, in the order of the certificate."""
+    critical: tuple[bytes, ...]
+    """Which of them are critical."""
     signature: bytes
 
     def __eq__(self, other: object) -> bool:
@@ -324,16 +329,14 @@ def _read(der: bytes) -> Certificate:
     start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
     self.issuer_der = der[start:at]
     start, at = expect(der, at, tbs_end, SEQUENCE)
-    self.not_before, start = _time(der, start, at)
-    self.not_after, start = _time(der, start, at)
-    if start != at:
-        raise DerError("more than two times of validity")
+    self.not_before, self.not_after = _validity(der, start, at)
     start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
     self.subject_der = der[start:at]
     start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
     self.spki = der[start:at]
 
     self.extensions = MappingProxyType({})
+    self.critical = ()
     self._places = (content, at, at, tbs_end)
     if at != tbs_end:
         if self.version != 3:
@@ -342,8 +345,21 @@ def _read(der: bytes) -> Certificate:
         start, stop = expect_last(der, at, tbs_end, 0xA3)
         first, _ = expect_last(der, start, stop, SEQUENCE)
         self._places = (content, at, first, tbs_end)
-        self.extensions = MappingProxyType(_extensions(der, first, stop))
+        found, self.critical = _extensions(der, first, stop)
+        self.extensions = MappingProxyType(found)
     return self
+
+
+def _validity(der: bytes, at: int, end: int) -> tuple[datetime, datetime]:
+    # Nearly always two UTCTimes, each of 13 characters.
+    if end == at + 30 and der[at : at + 2] == der[at + 15 : at + 17] == _UTC_TIME_HEADER:
+        first = time(der, UTC_TIME, at + 2, at + 15)
+        return first, time(der, UTC_TIME, at + 17, end)
+    first, at = _time(der, at, end)
+    last, at = _time(der, at, end)
+    if at != end:
+        raise DerError("more than two times of validity")
+    return first, last
 
 
 def _time(der: bytes, at: int, end: int) -> tuple[datetime, int]:
@@ -353,7 +369,7 @@ def _time(der: bytes, at: int, end: int) -> tuple[datetime, int]:
     return time(der, tag, start, stop), stop
 
 
-def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
+def _extensions(der: bytes, at: int, end: int) -> tuple[dict[bytes, Extension], tuple[bytes, ...]]:
     """Each is SEQUENCE { OID, critical BOOLEAN DEFAULT FALSE, OCTET STRING }.
 
     The hottest loop of a verification: headers of the short form are read in place, and what is
@@ -361,10 +377,15 @@ def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
     """
     found: dict[bytes, Extension] = {}
     make = tuple.__new__  # the constructor of a named tuple takes three times as long
+    flagged: list[bytes] = []
     count = 0
     while at < end:
         start = at
-        inner, at = expect(der, at, end, SEQUENCE)
+        # The signature follows the extensions, so there is always one more octet to look at.
+        inner = at + 2
+        at = inner + der[at + 1]
+        if der[start] != SEQUENCE or at > end or at >= inner + 0x80:
+            inner, at = expect(der, start, end, SEQUENCE)
         name = inner + 2
         if name > at or der[inner] != OID or der[inner + 1] >= 0x80:
             raise DerError(f"an extension without an object identifier at {start}")
@@ -377,21 +398,25 @@ def _extensions(der: bytes, at: int, end: int) -> dict[bytes, Extension]:
             if der[inner : inner + 3] != _TRUE:
                 raise DerError("a critical flag that is not TRUE")
             critical = True
+            flagged.append(oid)
             inner += 3
-        if der[inner] == OCTET_STRING and inner + 2 + der[inner + 1] == at < inner + 0x82:
-            value = der[inner + 2 : at]
-        else:
+        first = inner + 2
+        if der[inner] != OCTET_STRING or first + der[inner + 1] != at or at >= first + 0x80:
             first, _ = expect_last(der, inner, at, OCTET_STRING)
-            value = der[first:at]
-        found[oid] = make(Extension, (critical, value, start, at))
+        found[oid] = make(Extension, (critical, der[first:at], start, at))
         count += 1
     if count != len(found):
         raise DerError("an extension stands twice")
     if not 1 <= count <= MAX_EXTENSIONS:
         raise DerError(f"{count} extensions, where 1 to {MAX_EXTENSIONS} are allowed")
-    return found
+    return found, tuple(flagged)
 
 
+# These values are the same in certificate after certificate; an error is not kept.
+_kept = lru_cache(maxsize=32)
+
+
+@_kept
 def _basic_constraints(value: bytes) -> BasicConstraints:
     at, end = expect_last(value, 0, len(value), SEQUENCE)
     is_ca = False
@@ -409,6 +434,7 @@ def _basic_constraints(value: bytes) -> BasicConstraints:
     return BasicConstraints(is_ca, length)
 
 
+@_kept
 def _key_usage(value: bytes) -> frozenset[str]:
     start, end = expect_last(value, 0, len(value), BIT_STRING)
     if not 2 <= end - start <= 3 or value[start] > 7:
@@ -424,6 +450,7 @@ def _key_usage(value: bytes) -> frozenset[str]:
     )
 
 
+@_kept
 def _extended_key_usage(value: bytes) -> tuple[str, ...]:
     at, end = expect_last(value, 0, len(value), SEQUENCE)
     purposes: list[str] = []
@@ -435,6 +462,7 @@ def _extended_key_usage(value: bytes) -> tuple[str, ...]:
     return tuple(purposes)
 
 
+@_kept
 def _alternative_names(value: bytes) -> tuple[AlternativeName, ...]:
     at, end = expect_last(value, 0, len(value), SEQUENCE)
     names: list[AlternativeName] = []

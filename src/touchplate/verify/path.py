@@ -91,11 +91,14 @@ def check_issued_by(leaf: Certificate, issuer: Certificate) -> None:
 
 def check_extensions(certificate: Certificate) -> None:
     """Refuse what a path must not ignore (RFC 5280 §4.2): raises VerificationError CERT_CHAIN."""
+    if _UNDERSTOOD.issuperset(certificate.critical) and _REFUSED.isdisjoint(certificate.extensions):
+        return
     for oid, extension in certificate.extensions.items():
         if (extension.critical and oid not in _UNDERSTOOD) or oid in _REFUSED:
             raise VerificationError(
                 "CERT_CHAIN", f"the certificate has extension {oid_name(oid)}, which is not allowed"
             )
+    raise AssertionError("no extension is to blame")
 
 
 def _find_path(first: Certificate, chain: Sequence[Certificate], purpose: str) -> Issuer:

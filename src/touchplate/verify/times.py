@@ -179,8 +179,11 @@ def _check_token(token: TimestampToken, signature: bytes, stamper: Stamper) -> N
     if digest(token.tst_info).digest() != signer.message_digest:
         raise _invalid("the signed attributes are of another content", "")
     # RFC 5816 §2.2.1: the certificate that signed is named inside what was signed.
-    named = _NAMES[signer.certificate_hash_algorithm]
-    if named(certificate.der).digest() != signer.certificate_hash:
+    if signer.certificate_hash_algorithm == "sha256":
+        name = certificate.fingerprint
+    else:
+        name = _NAMES[signer.certificate_hash_algorithm](certificate.der).digest()
+    if name != signer.certificate_hash:
         raise _invalid("the timestamp names another certificate than the authority's", "")
     algorithm = signer.signature_algorithm
     if algorithm in RSA_ENCRYPTION:
