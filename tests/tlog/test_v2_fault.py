@@ -155,3 +155,14 @@ def test_algorithms() -> None:
         TlogSettings(algorithms=frozenset({"ecdsa-sha2-256-nistp256", "ed25519"}))
     with pytest.raises(SettingsError, match="found none"):
         TlogSettings(algorithms=frozenset())
+
+
+def test_algorithms_of_requests(requests_v2: Requests, worked: Callable[[str], bytes]) -> None:
+    """An algorithm that the setting leaves out is refused, and the others are taken."""
+    service = Service(TlogSettings(algorithms=frozenset({"ed25519-ph"})))
+    refused = service.call("POST", ENTRIES, requests_v2(1)[0])
+    assert refused.status == 400
+    assert json.loads(refused.body)["message"].startswith("invalid hashedrekord request: ")
+    taken = worked("hashedrekord_v002_ed25519ph/request.json")
+    assert service.call("POST", ENTRIES, taken).status == 201
+    service.close()

@@ -239,7 +239,7 @@ def test_common_shape_is_fast() -> None:
     assert not fast & {"all snake_case", "enum by number", "digest URL-safe"}
 
 
-VALUES = st.sampled_from(
+VALUES: st.SearchStrategy[object] = st.sampled_from(
     ["", "AA", "AA==", "A-_A", KEY, DIGEST, NAME, 5, 5.0, 99, None, True, {}, [], "5"]
 )
 NAMES = st.sampled_from(
