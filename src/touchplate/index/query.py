@@ -1,23 +1,17 @@
-"""What a search asks for: conditions that an entry must meet, all of them."""
+"""What a search asks for: conditions, an order, a number of rows."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Final
 
-from touchplate.entries.terms import EntryTerms
-from touchplate.errors import MalformedError
-from touchplate.formats.extensions import BY_NAME
-from touchplate.formats.timetext import parse_timestamp
+from touchplate.entries.conditions import Conditions, one, read_conditions, wrong
 from touchplate.index.texts import ISSUER, KIND, Hash, extension, named
 
 DEFAULT_LIMIT: Final = 20
 MAX_LIMIT: Final = 100
-MAX_CONDITIONS: Final = 16
-MAX_TEXT: Final = 2048
-MAX_EXTENSION: Final = 127
+MAX_FIELDS: Final = 16
 FIELDS: Final = (
     "digest",
     "identity",
@@ -33,44 +27,14 @@ FIELDS: Final = (
     "proofs",
 )
 
-_DIGEST: Final = re.compile(r"([a-z0-9-]{1,20}):([0-9a-f]{32,256})")
-_BARE_HASHES: Final = {40: "sha1", 64: "sha256", 96: "sha384", 128: "sha512"}
-_KEY: Final = re.compile(r"[0-9a-f]{64}")
-_KIND: Final = re.compile(r"[a-z0-9]{1,64}")
-_DATE: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _NUMBER: Final = re.compile(r"[0-9]{1,3}")
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
-    """Conditions, all of which an entry must meet. Texts are in their canonical spelling."""
+class Query(Conditions):
+    """Conditions, and in which order the entries that meet them are wanted."""
 
-    digests: tuple[str, ...] = ()
-    """`algorithm:hex` in lower case, of an artifact, payload, envelope or statement subject."""
-    identities: tuple[str, ...] = ()
-    """Subject alternative names: an e-mail address in any case, all others as they stand."""
-    issuers: tuple[str, ...] = ()
-    keys: tuple[str, ...] = ()
-    """Hex SHA-256 of a SubjectPublicKeyInfo, or of the canonical PEM of a key or certificate."""
-    extensions: tuple[tuple[int, str], ...] = ()
-    """Number below 1.3.6.1.4.1.57264.1, and text."""
-    kinds: tuple[str, ...] = ()
-    since: datetime | None = None
-    """Integrated then or later."""
-    until: datetime | None = None
-    """Integrated before then."""
     newest_first: bool = True
-
-    def matches(self, found: EntryTerms) -> bool:
-        """Say whether an entry meets all conditions but those of time."""
-        return (
-            set(self.digests) <= set(found.digests)
-            and all(_has_identity(found.identities, wanted) for wanted in self.identities)
-            and set(self.issuers) <= set(found.issuers)
-            and set(self.keys) <= set(found.keys)
-            and set(self.extensions) <= set(found.extensions)
-            and all(kind == found.kind for kind in self.kinds)
-        )
 
     def terms(self, make: Hash) -> list[tuple[bytes, ...]]:
         """Give what the database knows of the conditions: of each, an entry has one term."""
@@ -87,50 +51,29 @@ class Query:
         return sha256(repr(self).encode("utf-8", "surrogatepass")).digest()[:8]
 
 
-def _has_identity(found: Sequence[str], wanted: str) -> bool:
-    if is_email(wanted):
-        return wanted.lower() in map(str.lower, found)
-    return wanted in found
-
-
-def is_email(text: str) -> bool:
-    """Say whether a name is an address, whose case does not matter."""
-    return "@" in text and "/" not in text and not text.startswith("@")
-
-
 def read_query(fields: Mapping[str, Sequence[str]]) -> Query:
-    """Read the conditions of a query string; those that stand several times must all hold.
+    """Read a query string; conditions that stand several times must all hold.
 
     Raises MalformedError REQUEST_MALFORMED for what is not understood, unknown fields among it: a
     condition that is misspelt must not widen the search.
     """
     unknown = sorted(set(fields) - set(FIELDS))
     if unknown:
-        raise _wrong("query", f"only the fields {', '.join(FIELDS)}", unknown[0])
+        raise wrong("query", f"only the fields {', '.join(FIELDS)}", unknown[0])
     total = sum(map(len, fields.values()))
-    if total > MAX_CONDITIONS:
-        raise _wrong("query", f"at most {MAX_CONDITIONS} fields", str(total))
+    if total > MAX_FIELDS:
+        raise wrong("query", f"at most {MAX_FIELDS} fields", str(total))
     order = one(fields, "order") or "newest"
     if order not in ("newest", "oldest"):
-        raise _wrong("order", "newest or oldest", order)
-    return Query(
-        digests=_each(fields, "digest", read_digest),
-        identities=_each(fields, "identity", str),
-        issuers=_each(fields, "issuer", str),
-        keys=_each(fields, "key", read_key),
-        extensions=_each_extension(fields),
-        kinds=_each(fields, "kind", _read_kind),
-        since=_time(fields, "since"),
-        until=_time(fields, "until"),
-        newest_first=order == "newest",
-    )
+        raise wrong("order", "newest or oldest", order)
+    return Query(**read_conditions(fields), newest_first=order == "newest")
 
 
 def read_limit(fields: Mapping[str, Sequence[str]]) -> int:
     """Read how many rows a page may have: 1 to 100, 20 if it is not said."""
     text = one(fields, "limit") or str(DEFAULT_LIMIT)
     if not (_NUMBER.fullmatch(text) and 1 <= int(text) <= MAX_LIMIT):
-        raise _wrong("limit", f"1 to {MAX_LIMIT}", text)
+        raise wrong("limit", f"1 to {MAX_LIMIT}", text)
     return int(text)
 
 
@@ -138,90 +81,5 @@ def read_flag(fields: Mapping[str, Sequence[str]], name: str) -> bool:
     """Read `true` or `false`, which is the default."""
     text = one(fields, name) or "false"
     if text not in ("true", "false"):
-        raise _wrong(name, "true or false", text)
+        raise wrong(name, "true or false", text)
     return text == "true"
-
-
-def read_digest(text: str) -> str:
-    """Read `algorithm:hex`, or hex alone, which is SHA-1 or SHA-2 by its length."""
-    lower = text.strip().lower()
-    if ":" not in lower and len(lower) in _BARE_HASHES:
-        lower = f"{_BARE_HASHES[len(lower)]}:{lower}"
-    if not _DIGEST.fullmatch(lower):
-        raise _wrong("digest", "ALGORITHM:HEX", text)
-    return lower
-
-
-def read_key(text: str) -> str:
-    """Read a SHA-256 in hex; colons between the digits are allowed."""
-    lower = text.strip().lower().removeprefix("sha256:").replace(":", "")
-    if not _KEY.fullmatch(lower):
-        raise _wrong("key", "SHA-256 in hex", text)
-    return lower
-
-
-def read_extension(text: str) -> tuple[int, str]:
-    """Read `NUMBER=VALUE` or `NAME=VALUE`; the names are those of policies."""
-    name, equals, value = text.partition("=")
-    row = BY_NAME.get(name)
-    if row is not None:
-        number = row.number
-    elif _NUMBER.fullmatch(name):
-        number = int(name)
-    else:
-        number = 0
-    if not equals or not value or not 1 <= number <= MAX_EXTENSION:
-        raise _wrong("extension", "NUMBER=VALUE or NAME=VALUE", text)
-    return number, value
-
-
-def read_time(name: str, text: str) -> datetime:
-    """Read an RFC 3339 time, or a date, which is its first moment in UTC."""
-    try:
-        if _DATE.fullmatch(text):
-            return datetime.fromisoformat(text).replace(tzinfo=UTC)
-        return parse_timestamp(text)
-    except ValueError as error:
-        raise _wrong(name, "a time such as 2030-01-01T00:00:00Z, or a date", text) from error
-
-
-def one(fields: Mapping[str, Sequence[str]], name: str) -> str:
-    """Give a field that may stand once; empty if it does not."""
-    values = fields.get(name, ())
-    if len(values) > 1:
-        raise _wrong(name, "one value", f"{len(values)}")
-    return values[0] if values else ""
-
-
-def _each(
-    fields: Mapping[str, Sequence[str]], name: str, read: Callable[[str], str]
-) -> tuple[str, ...]:
-    return tuple(read(_bounded(name, text)) for text in fields.get(name, ()))
-
-
-def _each_extension(fields: Mapping[str, Sequence[str]]) -> tuple[tuple[int, str], ...]:
-    name = "extension"
-    return tuple(read_extension(_bounded(name, text)) for text in fields.get(name, ()))
-
-
-def _bounded(name: str, text: str) -> str:
-    if not 0 < len(text) <= MAX_TEXT:
-        raise _wrong(name, f"1 to {MAX_TEXT} characters", f"{len(text)}")
-    return text
-
-
-def _read_kind(text: str) -> str:
-    if not _KIND.fullmatch(text):
-        raise _wrong("kind", "the name of a kind of entry, such as hashedrekord", text)
-    return text
-
-
-def _time(fields: Mapping[str, Sequence[str]], name: str) -> datetime | None:
-    text = one(fields, name)
-    return read_time(name, text) if text else None
-
-
-def _wrong(name: str, expected: str, found: str) -> MalformedError:
-    return MalformedError(
-        "REQUEST_MALFORMED", f"{name} is not as it should be", expected=expected, found=found[:200]
-    )

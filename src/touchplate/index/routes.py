@@ -2,9 +2,10 @@
 
 from typing import Final
 
+from touchplate.entries.conditions import one
 from touchplate.index.answer import encode_page
 from touchplate.index.index import Index
-from touchplate.index.query import one, read_flag, read_limit, read_query
+from touchplate.index.query import read_flag, read_limit, read_query
 from touchplate.transport.asgi import Request, Response, Route
 
 SEARCH_PATH: Final = "/api/search"
