@@ -70,7 +70,8 @@ class LogTransaction(Protocol):
     def claim(self, identities: Sequence[bytes], first: int) -> list[int]:
         """Give each identity's index: the one that it has, or the next free one from `first`.
 
-        The identities are distinct. The new ones get indexes without gaps, in their order.
+        The identities are distinct. The new ones get indexes without gaps, in their order. `first`
+        is the state's size, and a transaction that claims does so once.
         """
 
     def store(

@@ -7,13 +7,19 @@ reads it, and it may be deleted.
 import errno
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Final
 
 from touchplate.errors import SettingsError, UnavailableError
 from touchplate.storage.files import save_file, sync_folder
 from touchplate.storage.objects import check_key, differs
+
+_MANY: Final = 24  # files, from which on threads pay
+_AT_ONCE: Final = 16
 
 
 class FolderObjects:
@@ -33,7 +39,8 @@ class FolderObjects:
     def put_all(self, objects: Mapping[str, bytes]) -> None:
         """Create the objects durably, or find the same bytes there.
 
-        All are written before the first is synced: the disk then has less to do for each.
+        All are written before the first is synced, and many are synced at once: the file system
+        then writes its journal once for several of them.
         """
         paths = [self._path(key) for key in objects]
         folders = {path.parent for path in paths}
@@ -49,8 +56,7 @@ class FolderObjects:
                 if file.write(data) != len(data):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 written.append((beside, path, data, descriptor))
-            for _, _, _, descriptor in written:
-                os.fsync(descriptor)
+            self._sync([descriptor for _, _, _, descriptor in written])
             for beside, path, data, _ in written:
                 try:
                     # Unlike a rename, a link never takes the place of another process's object.
@@ -79,6 +85,16 @@ class FolderObjects:
                 return path.read_bytes()
             except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
                 return None
+
+    def _sync(self, descriptors: Sequence[int]) -> None:
+        """Make the bytes of the files durable."""
+        if len(descriptors) < _MANY:
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+        else:
+            with ThreadPoolExecutor(_AT_ONCE, "sync") as pool:
+                # Also waits for all when one fails: the files are closed after this.
+                deque(pool.map(os.fsync, descriptors), maxlen=0)
 
     def _path(self, key: str) -> Path:
         check_key(key)

@@ -8,6 +8,8 @@ entry again gets the same index. A crash at any point loses nothing that was ans
 - `batch`: one batch through one transaction: sequence -> integrate -> checkpoint
 - `seal`: full bundles and tiles, from the database to the object store
 - `tiles`: reading: tiles, entries, proofs
+- `publish`: checkpoints that are cosigned before anybody is told of them
+- `bulk`: many entries that are known already, straight into objects
 - `check`: read it all again and prove it
 - `bundle`: the entry bundle of C2SP tlog-tiles
 - `eventloop`: waiting for entries in an asyncio loop

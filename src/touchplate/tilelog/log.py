@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import timedelta
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 from typing import Any, Final, TypeVar
 
 from touchplate.errors import RefusedError, TouchplateError, UnavailableError
@@ -43,6 +43,7 @@ _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
 _NOTE_SECONDS: Final = 1.0
 _TIDY_ENTRIES: Final = 8192  # new ones after which the index of identities is tidied
 _TIDY_RETRY_SECONDS: Final = 10.0
+_PROBE_SECONDS: Final = 1.0  # after a batch failed
 _BATCH_FAILED: Final = "a batch failed"
 _SEAL_FAILED: Final = "could not seal"
 _TIDY_FAILED: Final = "could not tidy the index of identities"
@@ -68,7 +69,9 @@ class TileLog:
         self._sequencer = Sequencer(settings, database, self._tiles)
         self._publisher = Publisher(settings, database, self._tiles)
         self._sealer = Sealer(settings, database, objects, self._tiles)
-        self._changed = Condition()  # guards everything below
+        lock = Lock()  # guards everything below
+        self._changed = Condition(lock)  # for the thread that commits
+        self._grown = Condition(lock)  # for the threads that seal and tidy
         self._waiting: deque[tuple[Submission, Any, Callable[[Any], None]]] = deque()
         self._closing = False
         self._told: dict[str, str] = {}  # what fails now, as the operator was told
@@ -229,6 +232,23 @@ class TileLog:
         """
         return check_log(self._settings, self._database, self._tiles)
 
+    def reindex(self) -> None:
+        """Make the database's index of identities again from the entries' stamps.
+
+        Writers wait meanwhile, or fail; the time is linear in the log's size. `check` proves it
+        afterwards. Raises VerificationError TLOG_INVALID if an identity comes twice.
+        """
+        self._database.reindex(self._tiles.identities())
+
+    @property
+    def failing(self) -> str | None:
+        """Say what fails now in this process, or None: appending, or sealing what was appended.
+
+        It is what happened the last time; after a failure both are tried again each second. An
+        entry that fails alone is no failure of the log.
+        """
+        return self._told.get(_BATCH_FAILED) or self._told.get(_SEAL_FAILED)
+
     def close(self) -> None:
         """Commit what waits, seal what is full, and end the threads. May be called again."""
         with self._changed:
@@ -236,6 +256,7 @@ class TileLog:
                 return
             self._closing = True
             self._changed.notify_all()
+            self._grown.notify_all()
         for thread in self._threads:
             thread.join()
         try:
@@ -260,14 +281,29 @@ class TileLog:
     def _run_commits(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(self._may_commit)
+                probe = _BATCH_FAILED in self._told
+                due = self._changed.wait_for(self._may_commit, _PROBE_SECONDS if probe else None)
                 count = min(len(self._waiting), self._settings.max_batch)
                 if self._closing and not count:
                     return
                 batch = [self._waiting.popleft() for _ in range(count)]
                 sealed = self._sealed
+            if not due:
+                self._probe()
+                continue
             outcomes = self._commit([submission for submission, _, _ in batch], sealed)
             _deliver(batch, outcomes)
+
+    def _probe(self) -> None:
+        """Try to write after a failure, when nobody else does: who saw `failing` may stay away."""
+        try:
+            with self._database.transaction() as transaction:
+                state = existing(transaction.state())
+                transaction.store(state, state)
+        except Exception as error:  # noqa: BLE001 - as a batch that fails
+            self._warn(_BATCH_FAILED, error)
+        else:
+            self._recovered(_BATCH_FAILED)
 
     def _may_commit(self) -> bool:
         """Say whether there is a transaction to be made now."""
@@ -292,10 +328,9 @@ class TileLog:
             self._recovered(_BATCH_FAILED)
         top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
         with self._changed:
-            if any(
-                isinstance(each, RefusedError) and each.code == "LOG_FROZEN" for each in outcomes
-            ):
-                self._frozen = True
+            first = outcomes[0] if outcomes else None
+            if isinstance(first, RefusedError) and first.code == "LOG_FROZEN":
+                self._frozen = True  # by another process; the others got the same
             # If dropping the rows failed, the next batch takes them along.
             self._forgotten = sealed
             rested = self._size == self._noted
@@ -305,17 +340,17 @@ class TileLog:
                 or (rested and top > self._noted)
                 or self._size - self._tidied >= _TIDY_ENTRIES
             ):
-                self._changed.notify_all()
+                self._grown.notify_all()
         return outcomes
 
     def _run_seals(self) -> None:
         while True:
-            with self._changed:
+            with self._grown:
                 # What is full is sealed at once; that the log grew is noted a little later.
-                self._changed.wait_for(
+                self._grown.wait_for(
                     lambda: self._size > self._noted or self._unsealed() > 0 or self._closing
                 )
-                self._changed.wait_for(
+                self._grown.wait_for(
                     lambda: self._unsealed() > 0 or self._closing, timeout=_NOTE_SECONDS
                 )
                 if self._closing:
@@ -325,13 +360,13 @@ class TileLog:
                 sealed = self._sealer.seal(start)
             except Exception as error:  # noqa: BLE001 - the rows stay until the store is back
                 self._warn(_SEAL_FAILED, error)
-                with self._changed:
+                with self._grown:
                     self._seal_failed = True
                     self._changed.notify_all()
-                    self._changed.wait_for(lambda: self._closing, timeout=_SEAL_RETRY_SECONDS)
+                    self._grown.wait_for(lambda: self._closing, timeout=_SEAL_RETRY_SECONDS)
                 continue
             self._recovered(_SEAL_FAILED)
-            with self._changed:
+            with self._grown:
                 self._sealed = max(self._sealed, sealed)
                 self._noted = max(self._noted, size)
                 self._seal_failed = False
@@ -339,8 +374,8 @@ class TileLog:
 
     def _run_tidying(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(
+            with self._grown:
+                self._grown.wait_for(
                     lambda: self._size - self._tidied >= _TIDY_ENTRIES or self._closing
                 )
                 if self._closing:
@@ -350,11 +385,11 @@ class TileLog:
                 self._database.tidy()
             except Exception as error:  # noqa: BLE001 - what was not tidied serves as well
                 self._warn(_TIDY_FAILED, error)
-                with self._changed:
-                    self._changed.wait_for(lambda: self._closing, timeout=_TIDY_RETRY_SECONDS)
+                with self._grown:
+                    self._grown.wait_for(lambda: self._closing, timeout=_TIDY_RETRY_SECONDS)
                 continue
             self._recovered(_TIDY_FAILED)
-            with self._changed:
+            with self._grown:
                 self._tidied = size
 
     def _warn(self, what: str, error: Exception) -> None:

@@ -5,9 +5,10 @@ The order is: commit the entries with their rows, write the objects, and only th
 transaction, drop the rows. A crash between any two of them repeats work and loses nothing.
 """
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, NamedTuple
 
-from touchplate.errors import SettingsError, VerificationError
+from touchplate.errors import RefusedError, SettingsError, VerificationError
 from touchplate.merkle.tile import TILE_WIDTH, tile_path
 from touchplate.merkle.tree import EMPTY_ROOT, HASH_SIZE
 from touchplate.storage.database import STAMP_SIZE, LogDatabase, LogState
@@ -16,6 +17,14 @@ from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tilelog.tiles import Tiles, missing
 
 _MAX_SEALED: Final = 16  # bundles in one go, after which the database may drop their rows
+
+
+class _Left(NamedTuple):
+    """How far the objects of a load may go that began to extend the tree of this size and root."""
+
+    size: int
+    root: bytes
+    stop: int
 
 
 class Sealer:
@@ -38,20 +47,66 @@ class Sealer:
         state = self._tiles.state()
         sealed = max(start, state.sealed)
         stop = min(state.size - state.size % TILE_WIDTH, sealed + _MAX_SEALED * TILE_WIDTH)
-        objects: dict[str, bytes] = {}
+        full: dict[int, dict[str, bytes]] = {}
         while sealed < stop:
             bundle = self._bundle(sealed // TILE_WIDTH)
             if bundle:
+                full[sealed] = bundle | self._tiles_ending_at(sealed + TILE_WIDTH)
                 sealed += TILE_WIDTH
-                objects |= bundle | self._tiles_ending_at(sealed)
             elif self._tiles.state().sealed > sealed:
                 # Another process has dropped the rows meanwhile, so it had sealed them.
                 sealed = self._tiles.state().sealed
             else:
                 raise missing(tile_path(self._settings.entries_tile, sealed // TILE_WIDTH))
-        self._objects.put_all(objects)
-        self._publish(state)
+        self.put(full, state)
+        self.note(state)
         return sealed
+
+    def put(
+        self, full: Mapping[int, Mapping[str, bytes]], state: LogState, stop: int | None = None
+    ) -> None:
+        """Write the objects of full bundles, by first entry, in the log's state.
+
+        A load puts them before the state moves to the size `stop`: that is noted first. If it dies
+        then, the objects are nobody's, and the note tells them from entries that were promised and
+        that an old database lacks; they are replaced. Raises RefusedError FILE_EXISTS if other
+        bytes are there that no load has left.
+        """
+        left = None
+        if stop is not None:
+            left = self._left()
+            self._announce(state, max(stop, left.stop) if left else stop)
+        try:
+            self._objects.put_all(
+                {key: data for each in full.values() for key, data in each.items()}
+            )
+        except RefusedError:
+            left = self._left() if stop is None else left
+            for start, objects in full.items():
+                try:
+                    self._objects.put_all(objects)
+                except RefusedError:
+                    if not self._is_left(left, start, state):
+                        raise
+                    for key, data in objects.items():
+                        self._objects.replace(key, data)
+
+    def _announce(self, state: LogState, stop: int) -> None:
+        note = f"{state.size} {state.root.hex()} {stop}\n"
+        self._objects.replace(self._left_key(), note.encode())
+
+    def _left(self) -> _Left | None:
+        note = self._objects.get(self._left_key())
+        if note is None:
+            return None
+        size, root, stop = note.split()
+        return _Left(int(size), bytes.fromhex(root.decode()), int(stop))
+
+    def _is_left(self, left: _Left | None, start: int, state: LogState) -> bool:
+        """Say whether the objects of the bundle at `start` may be what a load has left."""
+        if left is None or left.size > state.size or not left.size - TILE_WIDTH < start < left.stop:
+            return False
+        return (self._tiles.root_at(left.size) if left.size else EMPTY_ROOT) == left.root
 
     def check_not_behind(self) -> LogState | None:
         """Give the state once it is held to what was published. Raises STATE_BEHIND.
@@ -76,7 +131,10 @@ class Sealer:
         if published is not None:
             published_size, root = published.split()
             self.check_extends(state, int(published_size), bytes.fromhex(root.decode()))
-        if self._objects.get(self._tiles.entries_key(size // TILE_WIDTH)) is not None:
+        start = size - size % TILE_WIDTH
+        if self._objects.get(self._tiles.entries_key(start // TILE_WIDTH)) is not None and not (
+            state and self._is_left(self._left(), start, state)
+        ):
             raise _behind(f"the object store holds entries above the stored size {size}")
 
     def check_extends(self, state: LogState | None, size: int, root: bytes) -> None:
@@ -87,9 +145,12 @@ class Sealer:
         if (self._tiles.root_at(size) if size else EMPTY_ROOT) != root:
             raise _behind(f"the stored log has another root at size {size} than was published")
 
-    def _publish(self, state: LogState) -> None:
+    def note(self, state: LogState) -> None:
         """Note in the object store how far the log has come, for `check_not_behind`."""
         self._objects.replace(self._published_key(), f"{state.size} {state.root.hex()}\n".encode())
+
+    def _left_key(self) -> str:
+        return f"{self._settings.name}/loading"
 
     def _published_key(self) -> str:
         return f"{self._settings.name}/published"

@@ -4,6 +4,7 @@ What is not sealed is read from the database, the rest from objects. In this ord
 in both for a while and never in neither.
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
@@ -46,6 +47,7 @@ class Tiles:
         self._database = database
         self._objects = objects
         self._full_tile = lru_cache(_CACHED_TILES)(self._read_full_tile)
+        self._size = 0  # that the log has at least
 
     def state(self) -> LogState:
         """Give the state that was committed last."""
@@ -68,7 +70,7 @@ class Tiles:
             hashes = self._database.tile(level, index)
         else:
             hashes = b"".join(segment.hashes for segment in self._segments(index))
-        if not hashes:
+        if not hashes and self._is_promised(index * TILE_WIDTH + width << 8 * level):
             hashes = self._objects.get(self.tile_key(level, index))
         if hashes is None or len(hashes) < width * HASH_SIZE:
             return None
@@ -82,9 +84,11 @@ class Tiles:
         if segments:
             count = sum(segment.count for segment in segments)
             bundle: bytes | None = b"".join(segment.records for segment in segments)
-        else:
+        elif self._is_promised(index * TILE_WIDTH + width):
             count = TILE_WIDTH
             bundle = self._objects.get(self.entries_key(index))
+        else:
+            return None
         if bundle is None or count < width:
             return None
         return bundle if count == width else b"".join(self._settings.split(bundle)[:width])
@@ -97,9 +101,19 @@ class Tiles:
             return None
         return stamps[: width * STAMP_SIZE]
 
+    def identities(self) -> Iterator[bytes]:
+        """Give all entries' identities in order. Raises TLOG_INVALID if stamps are missing."""
+        size = self.state().size
+        for start in range(0, size, TILE_WIDTH):
+            stamps = self.read_stamps(start // TILE_WIDTH, min(TILE_WIDTH, size - start))
+            if stamps is None:
+                raise missing(f"the stamps of bundle {start // TILE_WIDTH}")
+            for at in range(0, len(stamps), STAMP_SIZE):
+                yield parse_stamp(stamps[at : at + STAMP_SIZE])[1]
+
     def entry(self, index: int) -> StoredEntry | None:
         """Give the entry, or None if the log is not that large."""
-        if not _is_possible(index // TILE_WIDTH, TILE_WIDTH):
+        if not _is_possible(index // TILE_WIDTH, TILE_WIDTH) or not self._is_promised(index + 1):
             return None
         for segment in self._database.segments(index, index + 1):
             return self._entry(index, segment.first, segment.records, segment.stamps)
@@ -177,6 +191,15 @@ class Tiles:
     def stamps_key(self, index: int) -> str:
         """Give the object key of a full bundle's times and identities, which are not published."""
         return f"{self._settings.name}/stamps/{encode_tile_index(index)}"
+
+    def _is_promised(self, size: int) -> bool:
+        """Say whether the log has so many entries; a load writes objects before they are promised.
+
+        The database is asked only beyond what it said before: a log does not shrink.
+        """
+        if size > self._size:
+            self._size = self.state().size
+        return size <= self._size
 
     def _segments(self, index: int) -> list[Segment]:
         return self._database.segments(index * TILE_WIDTH, (index + 1) * TILE_WIDTH)
