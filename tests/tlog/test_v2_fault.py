@@ -166,3 +166,20 @@ def test_algorithms_of_requests(requests_v2: Requests, worked: Callable[[str], b
     taken = worked("hashedrekord_v002_ed25519ph/request.json")
     assert service.call("POST", ENTRIES, taken).status == 201
     service.close()
+
+
+def test_counted(requests_v2: Requests) -> None:
+    """New entries are counted once, and each that its own proof kept out."""
+    service = Service()
+    counted: list[str] = []
+    service.log.count = counted.append
+    (request,) = requests_v2(1)
+    for _ in range(2):
+        service.call("POST", ENTRIES, request)
+    assert counted == ["rekor_v2_new_hashedrekord_entries"]
+    for name, grows in (("busy", False), ("own proof", True)):
+        counted.clear()
+        service.log.tiles = FailingLog(service.tiles, FAULTS[name][0], late=True)  # type: ignore[assignment]  # all of it that is used
+        service.restart().call("POST", ENTRIES, request)
+        assert counted == (["rekor_v2_inclusion_proof_failure_total"] if grows else [])
+    service.close()

@@ -56,6 +56,7 @@ from touchplate.storage.index import IndexDatabase
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import TileLogSettings
+from touchplate.tlog.log import COUNTERS
 from touchplate.tlog.routes import routes as tlog_routes
 from touchplate.transport.asgi import Request, Response, Route
 from touchplate.tsa.routes import routes as tsa_routes
@@ -164,10 +165,14 @@ def build(
             make_signing_config(origin, created_at),
         )
         repository = _open_repository(stores, keys, published, now)
+        metrics = Metrics(counts)
+        for name in COUNTERS:
+            metrics.counts.add(name, 0)  # so that it is there before it first goes up
+        log.count = metrics.counts.add
         health = _health(
             *(repository, log.tiles, certificates.log, authority, stamping),
             now=now,
-            metrics=Metrics(counts),
+            metrics=metrics,
         )
         if index is not None:
             health = replace(

@@ -146,6 +146,7 @@ class _Rekor:
         except TouchplateError as error:
             raise FaultError(not_admitted(request, error)) from error
         receipt = self._append(admitted, context)
+        self._tree.note_appended(admitted, receipt)
         if receipt.duplicate and settings.duplicate_is_conflict:
             raise FaultError(conflict(receipt.index))
         context.send_initial_metadata((("x-http-code", "201"),))
@@ -176,6 +177,7 @@ class _Rekor:
         except CancelledError as error:
             raise FaultError(Fault(v2_fault.CANCELLED, 499, "the caller gave up")) from error
         except TouchplateError as error:
+            self._tree.note_failure(error)
             fault = not_appended(error)
             self._frozen = fault is FROZEN
             raise FaultError(fault) from error

@@ -6,9 +6,10 @@ the same body twice, by whichever API, is one entry.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from touchplate.entries.admission import Admitted
-from touchplate.errors import MalformedError, RefusedError
+from touchplate.errors import MalformedError, RefusedError, TouchplateError, VerificationError
 from touchplate.merkle.tile import TILE_WIDTH, tile_width
 from touchplate.merkle.tree import leaf_hash
 from touchplate.tilelog.bundle import encode_record, record_data, split_records
@@ -20,6 +21,14 @@ from touchplate.tlog.settings import TlogSettings
 
 MAX_INDEX = 2**63 - 1
 HASH_SIZE = 32
+
+# As upstream names them. The last one must stay 0.
+NEW_ENTRIES: Final = {
+    "hashedrekord": "rekor_v2_new_hashedrekord_entries",
+    "dsse": "rekor_v2_new_dsse_entries",
+}
+PROOF_FAILURES: Final = "rekor_v2_inclusion_proof_failure_total"
+COUNTERS: Final = (*NEW_ENTRIES.values(), PROOF_FAILURES)
 
 
 def tile_log_settings(key: LogKey, now_ms: Callable[[], int]) -> TileLogSettings:
@@ -53,6 +62,8 @@ class TransparencyLog:
         self.settings = settings or TlogSettings()
         self.limit: Callable[[bytes], None] | None = None
         """Called with the body of each entry before it is appended; raises TooOftenError."""
+        self.count: Callable[[str], None] | None = None
+        """Called with the name of one of `COUNTERS` when it goes up by one."""
         self._v1_checkpoint = V1Checkpoint(-1, b"", "")
 
     def submission(self, admitted: Admitted) -> Submission:
@@ -65,6 +76,16 @@ class TransparencyLog:
             self.limit(admitted.body)
         leaf = Leaf(admitted.body, encode_record(admitted.body))
         return Submission(leaf_hash(admitted.body), lambda _index, _time_ms: leaf)
+
+    def note_appended(self, admitted: Admitted, receipt: Receipt) -> None:
+        """Count a new entry of API v2."""
+        if self.count is not None and not receipt.duplicate:
+            self.count(NEW_ENTRIES[admitted.kind])
+
+    def note_failure(self, error: TouchplateError) -> None:
+        """Count an entry that was not appended because its own proof did not hold."""
+        if self.count is not None and isinstance(error, VerificationError):
+            self.count(PROOF_FAILURES)
 
     def find(self, leaf: bytes) -> Receipt | None:
         """Give the entry with this leaf hash, proven in the newest checkpoint."""

@@ -59,9 +59,11 @@ def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
         try:
             receipt = await append(log.submission(admitted))
         except TouchplateError as error:
+            log.note_failure(error)
             fault = not_appended(error)
             frozen = fault is FROZEN
             return v2.answer_fault(fault)
+        log.note_appended(admitted, receipt)
         if receipt.duplicate and settings.duplicate_is_conflict:
             return v2.answer_fault(conflict(receipt.index))
         return Response(201, encoder.encode(admitted, receipt))
