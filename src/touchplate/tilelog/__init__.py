@@ -10,6 +10,7 @@ entry again gets the same index. A crash at any point loses nothing that was ans
 - `tiles`: reading: tiles, entries, proofs
 - `publish`: checkpoints that are cosigned before anybody is told of them
 - `bulk`: many entries that are known already, straight into objects
+- `cache`: sealed bundles that were read last
 - `check`: read it all again and prove it
 - `bundle`: the entry bundle of C2SP tlog-tiles
 - `eventloop`: waiting for entries in an asyncio loop

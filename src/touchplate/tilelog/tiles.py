@@ -4,7 +4,7 @@ What is not sealed is read from the database, the rest from objects. In this ord
 in both for a while and never in neither.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -31,6 +31,7 @@ from touchplate.storage.database import (
     Segment,
 )
 from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.cache import BundleCache, SealedBundle
 from touchplate.tilelog.entry import Receipt, SignedCheckpoint, StoredEntry
 from touchplate.tilelog.settings import TileLogSettings
 
@@ -47,6 +48,7 @@ class Tiles:
         self._database = database
         self._objects = objects
         self._full_tile = lru_cache(_CACHED_TILES)(self._read_full_tile)
+        self._bundles = BundleCache()
         self._size = 0  # that the log has at least
 
     def state(self) -> LogState:
@@ -115,14 +117,15 @@ class Tiles:
         """Give the entry, or None if the log is not that large."""
         if not _is_possible(index // TILE_WIDTH, TILE_WIDTH) or not self._is_promised(index + 1):
             return None
-        for segment in self._database.segments(index, index + 1):
-            return self._entry(index, segment.first, segment.records, segment.stamps)
-        bundle, place = index // TILE_WIDTH, index % TILE_WIDTH
-        records = self._objects.get(self.entries_key(bundle))
-        stamps = self._objects.get(self.stamps_key(bundle))
-        if records is None or stamps is None:
+        bundle = self._bundles.get(index // TILE_WIDTH)
+        if bundle is None:
+            for segment in self._database.segments(index, index + 1):
+                records = self._settings.split(segment.records)
+                return _entry(index, index - segment.first, records, segment.stamps)
+            bundle = self._sealed_bundle(index // TILE_WIDTH)
+        if bundle is None:
             return None
-        return self._entry(index, index - place, records, stamps)
+        return _entry(index, index % TILE_WIDTH, bundle.records, bundle.stamps)
 
     def receipt(self, index: int, checkpoint: SignedCheckpoint | None = None) -> Receipt:
         """Prove an entry's inclusion in the published checkpoint, or in another one.
@@ -210,10 +213,19 @@ class Tiles:
             raise missing(tile_path(level, index))
         return hashes
 
-    def _entry(self, index: int, first: int, records: bytes, stamps: bytes) -> StoredEntry:
-        place = index - first
-        time_ms, identity = parse_stamp(stamps[place * STAMP_SIZE : (place + 1) * STAMP_SIZE])
-        return StoredEntry(index, self._settings.split(records)[place], time_ms, identity)
+    def _sealed_bundle(self, index: int) -> SealedBundle | None:
+        records = self._objects.get(self.entries_key(index))
+        stamps = self._objects.get(self.stamps_key(index))
+        if records is None or stamps is None:
+            return None
+        bundle = SealedBundle(tuple(self._settings.split(records)), stamps)
+        self._bundles.put(index, bundle)
+        return bundle
+
+
+def _entry(index: int, place: int, records: Sequence[bytes], stamps: bytes) -> StoredEntry:
+    time_ms, identity = parse_stamp(stamps[place * STAMP_SIZE : (place + 1) * STAMP_SIZE])
+    return StoredEntry(index, records[place], time_ms, identity)
 
 
 def _is_possible(index: int, width: int) -> bool:
