@@ -6,6 +6,7 @@ VERBS = {
     "verify": ("verify", "prove who signed a file, without network"),
     "trust": ("trust", "choose the instances that this machine trusts"),
     "serve": ("serve", "run an instance: authority, logs, timestamps, issuer, trust root"),
+    "log": ("log", "look after the logs of your own instance"),
     "token": ("token", "mint an identity token of your own instance"),
     "version": ("version", "say which version this is"),
 }

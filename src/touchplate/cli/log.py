@@ -1,0 +1,82 @@
+"""Look after the transparency log of your own instance.
+
+Only who can read the data folder, and the storage that its settings name, can do this. A server may
+run meanwhile.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from touchplate.cli import log_check
+from touchplate.cli.environment import now
+from touchplate.cli.service import load_server
+
+
+class Action(NamedTuple):
+    """One subcommand: what `--help` says, its own arguments, and what it does."""
+
+    summary: str
+    add_arguments: Callable[[ArgumentParser], None]
+    # The arguments and the instance's settings -> the exit status.
+    act: Callable[[Namespace, Any], int]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add one parser for each action; all of them take the folder and the settings file."""
+    actions = parser.add_subparsers(required=True, metavar="|".join(ACTIONS))
+    for name, action in ACTIONS.items():
+        each = actions.add_parser(name, help=action.summary, description=action.summary)
+        each.set_defaults(act=action.act)
+        each.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
+        each.add_argument(
+            "--config",
+            metavar="FILE",
+            help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
+        )
+        action.add_arguments(each)
+
+
+def run(arguments: Namespace) -> int:
+    """Do what the action says."""
+    from_file = load_server("config").load_settings(
+        os.environ, data=arguments.data, config=arguments.config
+    )
+    settings = load_server("settings").make_settings(os.environ, from_file)
+    act: Callable[[Namespace, Any], int] = arguments.act
+    return act(arguments, settings)
+
+
+def _add_reindex(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--resume", action="store_true", help="go on where an interrupted one ended; drop nothing"
+    )
+
+
+def _reindex(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded with the server
+    shown = sys.stderr.isatty()
+
+    def report(progress: Any) -> None:  # noqa: ANN401 - the same
+        if shown:
+            print(f"\r{progress.indexed} of {progress.size}", end="", file=sys.stderr, flush=True)
+
+    trees = load_server("reindexing").reindex(
+        settings, os.environ, now, resume=arguments.resume, report=report
+    )
+    if shown:
+        print(file=sys.stderr)
+    for tree in trees:
+        print(f"indexed {tree.indexed} entries of tree {tree.tree_id}, proven up to its checkpoint")
+    return 0
+
+
+ACTIONS = {
+    "check": Action(
+        "read the logs again and prove every entry, tile and checkpoint",
+        log_check.add_arguments,
+        log_check.act,
+    ),
+    "reindex": Action("make the search index again from the log", _add_reindex, _reindex),
+}
