@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -40,6 +41,43 @@ def test_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = json.loads(response.body)
     assert (told["status"], told["failed"]) == ("NOT_SERVING", {"ct": "STORAGE_UNAVAILABLE"})
     assert "secret" not in response.body.decode()
+
+
+def test_not_ready_to_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a log can be read and not written it is not ready; then it is again by itself."""
+    database = world._databases["tlog"]
+
+    def fail() -> None:
+        raise UnavailableError("STORAGE_UNAVAILABLE", "no space")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(database, "transaction", fail)
+        with pytest.raises(UnavailableError):
+            world.sign(b"artifact")
+        told = world.transport.request("GET", f"{world.url}/readyz")
+        assert told.status == 503
+        assert json.loads(told.body)["failed"] == {"tlog": "STORAGE_UNAVAILABLE"}
+        assert world.transport.request("GET", f"{world.url}/checkpoint").status == 200
+        assert world.transport.request("GET", f"{world.url}/healthz").status == 200
+    deadline = time.monotonic() + 30
+    while world.transport.request("GET", f"{world.url}/readyz").status != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    world.sign(b"artifact")
+
+
+def test_no_objects(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object store that does not answer makes the service not ready."""
+
+    def fail(_key: str) -> None:
+        raise UnavailableError("STORAGE_UNAVAILABLE", "no answer")
+
+    monkeypatch.setattr(world._objects, "get", fail)
+    told = world.transport.request("GET", f"{world.url}/readyz")
+    assert (told.status, json.loads(told.body)["failed"]["objects"]) == (
+        503,
+        "STORAGE_UNAVAILABLE",
+    )
 
 
 def test_cve_2026_49835_metrics(world: World) -> None:

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,14 +13,14 @@ import pytest
 from tests.server.test_ownership import copy_host
 from tests.server.test_workers import until
 from tests.servers.fixtures import S3_ENVIRON
+from tests.servers.postgres import PostgresServer
+from tests.servers.s3 import S3Server
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import choose_origin, open_deployment
 from touchplate.server.settings import ServeSettings, StorageSettings
 
 if TYPE_CHECKING:
     from tests.server.conftest import Load, Server, Start
-
-from datetime import UTC, datetime
 
 pytestmark = pytest.mark.slow
 
@@ -123,3 +124,43 @@ def test_two_first_starts(
         else:
             assert "belongs to another instance" in server.failure()
             assert server.process.returncode == 2
+
+
+@pytest.mark.parametrize("failing", ["database", "objects"])
+def test_storage_away(
+    start: "Start",
+    load: "type[Load]",
+    own_postgres: PostgresServer,
+    own_s3: S3Server,
+    tmp_path: Path,
+    failing: str,
+) -> None:
+    """While storage is away all workers answer 503 and stay alive; then they go on by themselves.
+
+    Only a batch that fills a tile needs the object store, so without it the log goes on for a
+    while, and what reads from it fails.
+    """
+    storage = StorageSettings(own_postgres.uri(), own_s3.uri())
+    assert storage.database is not None
+    assert storage.objects is not None
+    given = (*options(storage.database, storage.objects), "--workers", "2")
+    server = start(tmp_path / "data", *given, environ=S3_ENVIRON)
+    server.wait_until_listening()
+    workers = server.workers()
+    running = load(server, 8)
+    until(lambda: len(running.answered) > 100)
+    away = own_postgres if failing == "database" else own_s3
+    away.end()
+    until(lambda: server.get("/readyz")[0] == 503)
+    assert server.get("/healthz")[0] == 200
+    if failing == "database":
+        until(lambda: len(running.refused) > 10)
+    away.begin()
+    until(lambda: server.get("/readyz")[0] == 200)
+    enough = len(running.answered) + 600
+    until(lambda: len(running.answered) > enough)
+    running.stop()
+    assert {status for status, _ in running.refused} <= {503}
+    assert server.workers() == workers
+    assert server.stop() == 0
+    assert check_promises(tmp_path / "data", storage, running) >= len(running.answered)

@@ -7,7 +7,7 @@ issuer's keys, TUF gets what clients must know. `server.opening` calls it with a
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -29,10 +29,13 @@ from touchplate.keys.signer import Signer
 from touchplate.oidc.issuer import OwnIssuer
 from touchplate.oidc.issuers import Authenticator
 from touchplate.oidc.routes import routes as oidc_routes
+from touchplate.server import openapi
 from touchplate.server import vault as names
 from touchplate.server.counts import Counts
-from touchplate.server.health import Health, Metrics
+from touchplate.server.health import Check, Health, Metrics, check_log, check_objects
 from touchplate.server.health import routes as health_routes
+from touchplate.server.identities import limited_entries, limited_tokens
+from touchplate.server.limits import Limits
 from touchplate.server.ownership import (
     Reader,
     check_database,
@@ -118,20 +121,21 @@ def build(
     origin: Origin,
     *,
     created_at: datetime,
-    ca_key: str,
     now: Callable[[], datetime],
     settings: ServeSettings | None = None,
     counts: Counts | None = None,
+    limits: Limits | None = None,
 ) -> Deployment:
     """Put a deployment together, making keys and chains that are not there if the vault allows.
 
     Everything it makes is durable when this returns, the trust root last. Raises SettingsError for
     keys, chains or stores that do not belong together, UnavailableError if a store fails. `counts`
-    are this process's part of those that several have in common.
+    are this process's part of those that several have in common, `limits` are those on clients.
     """
     settings = settings or ServeSettings()
+    limits = limits or Limits()
     with ExitStack() as opened:
-        keys = _open_keys(vault, ca_key)
+        keys = _open_keys(vault, settings.ca_key)
         authority = _open_authority(vault, keys, origin, now)
         stamping = _open_stamping(vault, keys, origin, now)
         logs = _Logs(opened, stores, settings.log)
@@ -140,6 +144,7 @@ def build(
             kind = names.LATER_KINDS[names.TLOG_ED25519]
             keys = {**keys, names.TLOG_ED25519: vault.later_key(names.TLOG_ED25519, kind)}
         log = _open_tlog(logs, keys, origin, now, witnessing)
+        log.limit = limited_entries(limits, authority.issuing)
         shards = tlog.Shards(log)
         index = None
         if settings.index.enabled:
@@ -148,7 +153,7 @@ def build(
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
         issuance = ca.Issuance(
-            authenticate=authenticator.authenticate,
+            authenticate=limited_tokens(authenticator.authenticate, limits),
             authority=lambda: authority,
             submit=certificates.submit_own,
             now=now,
@@ -173,6 +178,7 @@ def build(
             *(repository, log.tiles, certificates.log, authority, stamping),
             now=now,
             metrics=metrics,
+            checks={**logs.checks, "objects": partial(check_objects, stores.objects)},
         )
         if index is not None:
             health = replace(
@@ -193,6 +199,7 @@ def build(
                 _trust_config_route(published),
                 vkeys_route(log.key),
                 *health_routes(health),
+                *openapi.routes(),
             ),
             trusted_root=published.trusted_root,
             signing_config=published.signing_config,
@@ -250,6 +257,8 @@ class _Logs:
     opened: ExitStack
     stores: Stores
     settings: LogSettings
+    # Whether each log that was opened can work.
+    checks: dict[str, Check] = field(default_factory=dict)
 
     def open(
         self, settings: TileLogSettings, read: Reader, witnessing: Witnessing | None = None
@@ -263,6 +272,7 @@ class _Logs:
             settings = replace(settings, cosign=witnessing.of(database))
         log = TileLog(settings, database, self.stores.objects)
         self.opened.callback(log.close)
+        self.checks[settings.name] = partial(check_log, log)
         if witnessing is not None:
             keeper = Keeper(partial(witnessing.publish_if_due, log, database))
             self.opened.callback(keeper.close)
@@ -359,6 +369,7 @@ def _health(
     *,
     now: Callable[[], datetime],
     metrics: Metrics,
+    checks: Mapping[str, Check],
 ) -> Health:
     def expiries() -> dict[str, datetime]:
         return {
@@ -373,11 +384,7 @@ def _health(
                 raise UnavailableError("SERVICE_UNAVAILABLE", f"{name} expired at {at}")
 
     return Health(
-        checks={
-            "tlog": lambda: _read(tlog_tiles),
-            "ct": lambda: _read(ct_tiles),
-            "expiry": check_expiries,
-        },
+        checks={**checks, "expiry": check_expiries},
         sizes=lambda: {
             "tlog": tlog_tiles.checkpoint().size,
             "ct": ct_tiles.checkpoint().size,
@@ -385,7 +392,3 @@ def _health(
         expiries=expiries,
         metrics=metrics,
     )
-
-
-def _read(log: TileLog) -> None:
-    log.checkpoint()

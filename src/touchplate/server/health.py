@@ -8,14 +8,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from touchplate.errors import TouchplateError
+from touchplate.errors import TouchplateError, UnavailableError
+from touchplate.server import ownership
 from touchplate.server.counts import Counts, own_counts
+from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.log import TileLog
 from touchplate.transport.asgi import Request, Response, Route
 
 # Raises a TouchplateError if its part cannot do its work now.
 Check = Callable[[], None]
 
 _NO_STORE = (("cache-control", "no-store"),)
+
+
+def check_log(log: TileLog) -> None:
+    """Prove that a log can be read, and could be written when it was written last."""
+    log.checkpoint()
+    if (failure := log.failing) is not None:
+        raise UnavailableError("STORAGE_UNAVAILABLE", failure)
+
+
+def check_objects(objects: ObjectStore) -> None:
+    """Prove that the object store answers."""
+    objects.get(ownership.KEY)
 
 
 class Metrics:
@@ -104,10 +119,11 @@ def routes(health: Health) -> tuple[Route, ...]:
         return Response(200, text, "text/plain; version=0.0.4; charset=utf-8", _NO_STORE)
 
     return (
-        Route("GET", "/healthz", get_healthz, 0),
-        Route("GET", "/ping", get_ping, 0),
-        Route("GET", "/readyz", get_readyz, 0),
-        Route("GET", "/metrics", get_metrics, 0),
+        # Whoever watches over a server must reach it when it is most busy.
+        Route("GET", "/healthz", get_healthz, 0, is_limited=False),
+        Route("GET", "/ping", get_ping, 0, is_limited=False),
+        Route("GET", "/readyz", get_readyz, 0, is_limited=False),
+        Route("GET", "/metrics", get_metrics, 0, is_limited=False),
     )
 
 
