@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,8 +11,12 @@ from tuf.api.exceptions import DownloadHTTPError, ExpiredMetadataError
 from tuf.ngclient.fetcher import FetcherInterface
 from tuf.ngclient.updater import Updater
 
+from tests.servers.fixtures import S3_ENVIRON
 from touchplate.errors import RefusedError, SettingsError
 from touchplate.keys.signer import generate
+from touchplate.storage.folder import FolderObjects
+from touchplate.storage.objects import MemoryObjects, ObjectStore
+from touchplate.storage.schemes import open_objects
 from touchplate.tuf import Repository, RoleKeys
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -202,7 +207,7 @@ def test_nothing_due(files: Files, keys: RoleKeys, clock: Clock) -> None:
     assert not repository.refresh()
 
 
-@pytest.mark.parametrize("writes", range(7))
+@pytest.mark.parametrize("writes", range(8))
 def test_crash_at_first_publication(
     files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path, writes: int
 ) -> None:
@@ -213,14 +218,14 @@ def test_crash_at_first_publication(
     except OSError:
         files.writes_left = -1
     else:
-        assert writes == 6
+        assert writes == 7
 
     again = Repository(files, keys, clock)
     again.publish(TARGETS)
     assert Client(tmp_path, root_of(files)).update(again, START) == TARGETS
 
 
-@pytest.mark.parametrize("writes", range(5))
+@pytest.mark.parametrize("writes", range(6))
 def test_crash_at_next_publication(
     files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path, writes: int
 ) -> None:
@@ -235,7 +240,8 @@ def test_crash_at_next_publication(
     files.writes_left = -1
 
     again = Repository(files, keys, clock)
-    assert client.update(again, START) == TARGETS
+    # The last write but one publishes.
+    assert client.update(again, START) == (TARGETS if writes < 5 else new)
     again.publish(new)
     assert client.update(again, START) == new
 
@@ -288,3 +294,75 @@ def test_race(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> Non
     assert raced
     assert second.expiries() == first.expiries()
     assert client.update(second, clock.now) == TARGETS
+
+
+def test_late_copy(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> None:
+    """A process that stands still before its last write takes nothing back when it goes on."""
+    first, second = (Repository(files, keys, clock) for _ in range(2))
+    first.publish(TARGETS)
+    second.refresh()
+    client = Client(tmp_path, root_of(files))
+    replace = files.replace
+    late: list[bytes] = []
+
+    def replace_late(key: str, data: bytes) -> None:
+        if not late:
+            late.append(data)
+            for number in range(3):  # meanwhile the other one publishes, and a client sees it
+                second.publish({**TARGETS, "trusted_root.json": b"%d" % number})
+            client.update(second, clock.now)
+        replace(key, data)
+
+    files.replace = replace_late  # type: ignore[method-assign]
+    first.publish({**TARGETS, "trusted_root.json": b"first"})
+
+    newest = {**TARGETS, "trusted_root.json": b"2"}
+    for repository in (first, second, Repository(files, keys, clock)):
+        assert client.update(repository, clock.now) == newest
+    assert files.files["tuf/timestamp.json"] == second.read("timestamp.json")
+    clock.now += timedelta(days=2)
+    assert first.refresh()
+    assert client.update(second, clock.now) == newest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["memory", "folder", "s3"])
+def test_many_at_once(
+    request: pytest.FixtureRequest, keys: RoleKeys, clock: Clock, tmp_path: Path, kind: str
+) -> None:
+    """However many hosts start, renew and publish at once, a client's next update succeeds."""
+    store: ObjectStore
+    if kind == "memory":
+        store = MemoryObjects()
+    elif kind == "folder":
+        store = FolderObjects(tmp_path / "objects")
+    else:
+        store = open_objects(request.getfixturevalue("new_s3")(), S3_ENVIRON)
+    with ThreadPoolExecutor(6) as pool:
+        hosts = list(pool.map(lambda _: Repository(store, keys, clock), range(6)))
+        assert len({host.fingerprint for host in hosts}) == 1
+        assert any(pool.map(lambda host: host.publish(TARGETS), hosts))
+        root = store.get("tuf/1.root.json")
+        assert root is not None
+        client = Client(tmp_path / "client", root)
+        for day in range(0, 400, 50):
+            clock.now = START + timedelta(days=day)
+            work = [pool.submit(host.refresh) for host in hosts[:4]]
+            work += [pool.submit(host.publish, TARGETS) for host in hosts[4:]]
+            for each in work:
+                each.result(60)
+            for host in hosts:
+                assert client.update(host, clock.now) == TARGETS
+
+
+def test_before_numbers(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> None:
+    """A repository whose timestamps had no numbers yet goes on."""
+    Repository(files, keys, clock).publish(TARGETS)
+    client = Client(tmp_path, root_of(files))
+    client.update(Repository(files, keys, clock), clock.now)
+    del files.files["tuf/1.timestamp.json"]
+    clock.now += timedelta(days=2)
+    repository = Repository(files, keys, clock)
+
+    assert repository.refresh()
+    assert client.update(repository, clock.now) == TARGETS

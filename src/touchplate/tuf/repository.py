@@ -1,9 +1,13 @@
 """A TUF repository in an object store: made once, renewed by itself, never rewritten.
 
 TUF specification 1.0 §4 and §6. Every file but `timestamp.json` has its version or its hash in its
-name and is written once. `timestamp.json` is written last, so a crash before it leaves files that
-no metadata names: the next publication takes the next free version. A new `N.root.json` is in force
-as soon as it exists, because clients look for it by counting up.
+name and is written once. The timestamp is written last, so a crash before it leaves files that no
+metadata names: the next publication takes the next free version. A new `N.root.json` is in force as
+soon as it exists, because clients look for it by counting up.
+
+Of several processes that renew at once one creates `N.timestamp.json`, and with it publishes what
+that names; the others go on from there. Timestamps are served by counting up as well, so no client
+is ever shown an older one. `timestamp.json` is a copy of the newest, for who serves only files.
 """
 
 from collections.abc import Callable, Mapping
@@ -80,9 +84,7 @@ class Repository:
     """The repository of one deployment. Safe to call from several threads and processes.
 
     Each renewal begins with what the files say now. Files with a version are written once, so of
-    two processes that renew at the same time one is refused and looks again; both may write
-    `timestamp.json`, with the same version and one of two snapshots that are equal but for their
-    version.
+    two processes that renew at the same time one is refused and looks again.
 
     Opening it makes `1.root.json` if there is no root yet; `publish` makes the rest. Raises
     SettingsError KEY_NOT_FOUND if the stored root names other keys than those given.
@@ -100,8 +102,8 @@ class Repository:
         self._now = now
         self._settings = settings or TufSettings()
         self._lock = Lock()
-        self._root = self._open_root()
-        self._state = self._load_state()
+        self._state: _State | None = None
+        self._race(lambda: False)
 
     @property
     def fingerprint(self) -> str:
@@ -137,6 +139,9 @@ class Repository:
         """Give a file by its name below the repository's URL; the name must have been checked."""
         if name == "root.json":
             name = f"{self._root.version}.root.json"
+        if name == "timestamp.json":
+            state = self._state
+            return self._newest_timestamp(state.timestamp.version if state else 0)
         return self._files.get(PREFIX + name)
 
     def expiries(self) -> dict[Role, datetime]:
@@ -188,11 +193,31 @@ class Repository:
             self._expiry("timestamp"),
             _meta("snapshot.json", snapshot.version),
         )
-        # If we crash before this line, nothing names the files above and all is as it was.
+        # If we crash before this line, nothing names the files above and all is as it was. If
+        # another process has created this version, it is refused: that one has published.
         data = encode(timestamp, self._keys.timestamp)
-        self._files.replace(f"{PREFIX}timestamp.json", data)
+        self._files.put(f"{PREFIX}{timestamp_version}.timestamp.json", data)
         self._state = _State(targets, snapshot, timestamp)
+        self._copy_timestamp(timestamp_version)
         return True
+
+    def _newest_timestamp(self, known: int) -> bytes | None:
+        """Give the newest one, from a version on that is known to be published, or 0."""
+        newest = self._files.get(f"{PREFIX}{known}.timestamp.json") if known else None
+        if newest is None:  # the first one, or of before they had numbers
+            newest = self._files.get(f"{PREFIX}timestamp.json")
+            if newest is not None:
+                known = self._decode(newest, "timestamp", "timestamp.json").version
+        while (data := self._files.get(f"{PREFIX}{known + 1}.timestamp.json")) is not None:
+            newest, known = data, known + 1
+        return newest
+
+    def _copy_timestamp(self, version: int) -> None:
+        """Make `timestamp.json` the newest, also when others write newer ones meanwhile."""
+        written = None
+        while (newest := self._newest_timestamp(version)) not in (None, written):
+            written = newest
+            self._files.replace(f"{PREFIX}timestamp.json", newest)
 
     def _renew_root(self) -> bool:
         if not self._is_due(self._root):
@@ -246,7 +271,7 @@ class Repository:
         return newest
 
     def _load_state(self) -> _State | None:
-        data = self._files.get(f"{PREFIX}timestamp.json")
+        data = self._newest_timestamp(self._state.timestamp.version if self._state else 0)
         if data is None:
             return None
         timestamp = self._decode(data, "timestamp", "timestamp.json")
