@@ -15,6 +15,7 @@ from touchplate.errors import SettingsError
 from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
+from touchplate.server.limits import Limits
 from touchplate.server.ownership import claim_objects
 from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
 from touchplate.storage.schemes import open_index, open_log, open_objects
@@ -56,6 +57,7 @@ def open_deployment(
     now: Callable[[], datetime],
     environ: Mapping[str, str] = MappingProxyType({}),
     counts: Counts | None = None,
+    limits: Limits | None = None,
 ) -> Deployment:
     """Build the deployment of a folder that this process holds; completes a first start.
 
@@ -79,10 +81,10 @@ def open_deployment(
         stores,
         origin,
         created_at=instance.created_at,
-        ca_key=instance.ca_key,
         now=now,
-        settings=settings,
+        settings=replace(settings, ca_key=instance.ca_key),
         counts=counts,
+        limits=limits,
     )
     if deployment.index is not None:
         deployment.index.start()
