@@ -11,6 +11,7 @@ It is what `touchplate serve` runs, from the same `server.build`, over memory st
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Final, Self
@@ -24,6 +25,7 @@ from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tree import RootHash
 from touchplate.server.app import App
 from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.limits import Limits
 from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
 from touchplate.server.settings import ServeSettings, parse_origin
@@ -71,8 +73,10 @@ class World:
         self.clock = Clock(now)
         self._created_at = now
         self._origin = parse_origin(url)
-        self._ca_key = ca_key
-        self._settings = settings
+        self._settings = replace(settings or ServeSettings(), ca_key=ca_key)
+        self._limits = Limits.of(
+            self._settings.limits, lambda: int(self.clock().timestamp() * 1_000_000) * 1000
+        )
         self._vault = MemoryVault()
         self._objects = MemoryObjects()
         self._databases: dict[str, MemoryLog] = {}
@@ -185,13 +189,18 @@ class World:
             stores,
             self._origin,
             created_at=self._created_at,
-            ca_key=self._ca_key,
+            limits=self._limits,
             now=self.clock,
             settings=self._settings,
         )
 
     def _make_app(self) -> App:
-        return App(self.deployment.routes, self._executor, self.deployment.health.metrics.observe)
+        return App(
+            self.deployment.routes,
+            self._executor,
+            self.deployment.health.metrics.observe,
+            self._limits,
+        )
 
     def _check(self, name: str, log: TileLog, read: Callable[[str], tuple[int, RootHash]]) -> None:
         stated = log.check()
