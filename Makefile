@@ -30,6 +30,7 @@ demo: $(READY) ## the main job on real input: serve, trust, sign, verify, refuse
 	@$(BIN)/python tools/demo.py
 
 test: $(READY) ## all tests
+	@tools/debian_packages.sh
 	@$(BIN)/pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 test-fast: $(READY) ## tests that take under a minute together
