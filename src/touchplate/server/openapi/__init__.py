@@ -5,6 +5,7 @@ the document of both. A test holds the table to the routes, another one the answ
 """
 
 import json
+from typing import Any
 
 from touchplate.server.openapi.describe import describe
 from touchplate.server.openapi.operations import OPERATIONS
@@ -16,7 +17,7 @@ __all__ = ["document", "routes"]
 PATHS = ("/openapi.json", "/swagger.json")
 
 
-def document() -> dict[str, object]:
+def document() -> dict[str, Any]:
     """Give the document. It is the same for every instance of this version."""
     return describe(OPERATIONS, SCHEMAS)
 

@@ -57,7 +57,7 @@ def json_of(name: str, **headers: str) -> Answer:
     return Answer({JSON: ref(name)}, headers)
 
 
-def describe(operations: Iterable[Operation], schemas: Mapping[str, Schema]) -> dict[str, object]:
+def describe(operations: Iterable[Operation], schemas: Mapping[str, Schema]) -> dict[str, Any]:
     """Make the document."""
     paths: dict[str, dict[str, object]] = {}
     for operation in operations:
@@ -165,7 +165,7 @@ _FAMILIES: Final = (
     _Family("/api/v2/log", "log, v2", _GRPC, _GRPC_FAULTS, frozenset()),
     _Family("/api/v2/checkpoint", "log, v2", _GRPC, _GRPC_FAULTS, frozenset()),
     _Family("/api/v2/tile", "log, v2", _GRPC, _GRPC_FAULTS, frozenset()),
-    _Family("/api/search", "search", _GRPC, _GRPC_FAULTS, frozenset()),
+    _Family("/api/search", "search", {PROBLEM: ref("Problem")}, _TEXT_FAULTS),
     _Family("/api/", "certificates", _GRPC, _GRPC_FAULTS, frozenset()),
     _Family("/ct/", "certificate log", {TEXT: {}}, _TEXT_FAULTS),
     _Family("/tile", "log, v2", {PROBLEM: ref("Problem")}, _TEXT_FAULTS),
