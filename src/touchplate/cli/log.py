@@ -5,13 +5,11 @@ run meanwhile.
 """
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from touchplate.cli import log_check
-from touchplate.cli.environment import now
+from touchplate.cli import log_check, log_reindex
 from touchplate.cli.service import load_server
 
 
@@ -49,34 +47,15 @@ def run(arguments: Namespace) -> int:
     return act(arguments, settings)
 
 
-def _add_reindex(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--resume", action="store_true", help="go on where an interrupted one ended; drop nothing"
-    )
-
-
-def _reindex(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded with the server
-    shown = sys.stderr.isatty()
-
-    def report(progress: Any) -> None:  # noqa: ANN401 - the same
-        if shown:
-            print(f"\r{progress.indexed} of {progress.size}", end="", file=sys.stderr, flush=True)
-
-    trees = load_server("reindexing").reindex(
-        settings, os.environ, now, resume=arguments.resume, report=report
-    )
-    if shown:
-        print(file=sys.stderr)
-    for tree in trees:
-        print(f"indexed {tree.indexed} entries of tree {tree.tree_id}, proven up to its checkpoint")
-    return 0
-
-
 ACTIONS = {
     "check": Action(
         "read the logs again and prove every entry, tile and checkpoint",
         log_check.add_arguments,
         log_check.act,
     ),
-    "reindex": Action("make the search index again from the log", _add_reindex, _reindex),
+    "reindex": Action(
+        "make the search index again from the log",
+        log_reindex.add_arguments,
+        log_reindex.act,
+    ),
 }

@@ -5,6 +5,7 @@ VERBS = {
     "sign": ("sign", "sign files with a short-lived certificate"),
     "verify": ("verify", "prove who signed a file, without network"),
     "trust": ("trust", "choose the instances that this machine trusts"),
+    "search": ("search", "search a transparency log: what was signed in a name"),
     "serve": ("serve", "run an instance: authority, logs, timestamps, issuer, trust root"),
     "log": ("log", "look after the logs of your own instance"),
     "token": ("token", "mint an identity token of your own instance"),

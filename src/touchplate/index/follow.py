@@ -43,8 +43,9 @@ class Follower:
         again.
         """
         name, log = self._tree.name, self._tree.log
-        checkpoint = log.checkpoint()
+        # In this order: whoever indexed them had a checkpoint of as many entries.
         first = self._database.next(name)
+        checkpoint = log.checkpoint()
         if first > checkpoint.size:
             self._database.drop(name)
             return True
