@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from touchplate.storage.runs import Run, merge_runs, tops_of, write_run
+from touchplate.storage.runs import Query, Run, merge_runs, write_run
 
 
 def identity(number: int) -> bytes:
@@ -14,7 +14,7 @@ def identity(number: int) -> bytes:
 
 def find_all(run: Run, identities: list[bytes]) -> dict[bytes, int]:
     """Look the identities up."""
-    return dict(run.find_all(tops_of(identities), identities))
+    return dict(run.find_all(Query(identities)))
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 15, 16, 17, 255, 256, 5000, 20_000])

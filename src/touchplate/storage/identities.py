@@ -23,7 +23,7 @@ import apsw
 from touchplate.errors import UnavailableError
 from touchplate.storage.database import HASH_SIZE, not_an_index
 from touchplate.storage.files import sync_folder
-from touchplate.storage.runs import Run, merge_runs, tops_of, write_run
+from touchplate.storage.runs import Query, Run, merge_runs, write_run
 
 TABLES: Final = """
 CREATE TABLE recent (
@@ -164,9 +164,9 @@ class Identities:
         recent = self._recent
         found = {identity: recent[identity] for identity in identities if identity in recent}
         if self._runs:
-            tops = tops_of(identities)
+            query = Query(identities)
             for run in self._runs:
-                found.update(run.find_all(tops, identities))
+                found.update(run.find_all(query))
         return found
 
     def _add(self, identities: Sequence[bytes]) -> None:

@@ -31,6 +31,27 @@ _BUCKET: Final = struct.Struct(">II")  # where it begins, and where the next one
 _TOP_BITS: Final = 64  # of an identity, in which bucket and prefix lie
 _PART_ROWS: Final = 4096  # about how many rows are sorted in one go
 _SYNC_BYTES: Final = 4 << 20
+_MASKS: Final = tuple(1 << bit for bit in range(8))
+
+
+class Query:
+    """Identities that are looked up in one run after the other."""
+
+    def __init__(self, identities: Sequence[bytes]) -> None:
+        self.identities = identities
+        self.tops: tuple[int, ...] = struct.unpack(
+            f">{'Q24x' * len(identities)}", b"".join(identities)
+        )
+        self._places: dict[int, list[tuple[int, int]]] = {}
+
+    def places(self, filter_bits: int) -> list[tuple[int, int]]:
+        """Give where in a filter their bits are, byte and mask; equal for runs of like size."""
+        places = self._places.get(filter_bits)
+        if places is None:
+            byte, bit = _TOP_BITS - filter_bits + 3, _TOP_BITS - filter_bits
+            places = [(top >> byte, _MASKS[top >> bit & 7]) for top in self.tops]
+            self._places[filter_bits] = places
+        return places
 
 
 class Run:
@@ -44,26 +65,21 @@ class Run:
         with path.open("rb") as file:
             self._map = mmap(file.fileno(), 0, access=ACCESS_READ)
         self._fan_at = _HEADER_SIZE + count * ROW_SIZE
-        self._filter_at = self._fan_at + 4 * ((1 << self._fan_bits) + 1)
-        if len(self._map) != self._filter_at + (1 << self._filter_bits - 3) or self._map[
+        filter_at = self._fan_at + 4 * ((1 << self._fan_bits) + 1)
+        if len(self._map) != filter_at + (1 << self._filter_bits - 3) or self._map[
             :_HEADER_SIZE
         ] != _MAGIC + count.to_bytes(8, "big"):
             raise OSError(f"{path} is not a run of {count} identities")
+        self._filter = memoryview(self._map)[filter_at:]
 
-    def find_all(
-        self, tops: Sequence[int], identities: Sequence[bytes]
-    ) -> Iterator[tuple[bytes, int]]:
-        """Give those of the identities that are in the run, with their indexes.
-
-        `tops` are the first 64 bits of each.
-        """
-        view, at = self._map, self._filter_at
-        byte, bit = _TOP_BITS - self._filter_bits + 3, _TOP_BITS - self._filter_bits
-        for top, identity in zip(tops, identities, strict=True):
-            if view[at + (top >> byte)] >> (top >> bit & 7) & 1:
-                index = self._find(top, identity)
-                if index is not None:
-                    yield identity, index
+    def find_all(self, query: Query) -> Iterator[tuple[bytes, int]]:
+        """Give those of the identities that are in the run, with their indexes."""
+        view = self._filter
+        places = query.places(self._filter_bits)
+        for number in [at for at, (byte, mask) in enumerate(places) if view[byte] & mask]:
+            index = self._find(query.tops[number], query.identities[number])
+            if index is not None:
+                yield query.identities[number], index
 
     def rows(self, part: int, bits: int) -> bytes:
         """Give the rows whose first `bits` bits are `part`; it has at least as many buckets."""
@@ -87,21 +103,14 @@ class Run:
         return start, stop
 
 
-def tops_of(identities: Sequence[bytes]) -> tuple[int, ...]:
-    """Give the first 64 bits of each identity."""
-    return struct.unpack(f">{'Q24x' * len(identities)}", b"".join(identities))
-
-
 def write_run(identities: Sequence[bytes], first: int, path: Path) -> int | None:
     """Write the run of these entries' identities, the first of which has index `first`.
 
     As `merge_runs` gives and raises.
     """
-    bits = _part_bits(len(identities))
-    parts: list[list[bytes]] = [[] for _ in range(1 << bits)]
+    parts: list[list[bytes]] = [[] for _ in range(256)]
     for index, identity in enumerate(identities, first):
-        part = int.from_bytes(identity[:4], "big") >> 32 - bits
-        parts[part].append(identity + index.to_bytes(8, "big"))
+        parts[identity[0]].append(identity + index.to_bytes(8, "big"))
     return _write(path, len(identities), (sorted(part) for part in parts))
 
 
@@ -148,7 +157,7 @@ def _write_parts(file: BinaryIO, count: int, parts: Iterator[list[bytes]]) -> in
         file.write(data)
         tops = struct.unpack(f">{'Q32x' * len(rows)}", data)
         for top in tops:
-            bitmap[top >> byte] |= 1 << (top >> bit & 7)
+            bitmap[top >> byte] |= _MASKS[top >> bit & 7]
         if rows:
             # Buckets up to that of the last row begin at the first row that is not below them.
             last = tops[-1] >> _TOP_BITS - fan_bits
@@ -156,7 +165,8 @@ def _write_parts(file: BinaryIO, count: int, parts: Iterator[list[bytes]]) -> in
                 written + bisect_left(tops, bucket << _TOP_BITS - fan_bits)
                 for bucket in range(len(fan), last + 1)
             ]
-            twofold = _twofold(rows) if twofold is None else twofold
+            if len(set(tops)) < len(tops) and twofold is None:
+                twofold = _twofold(rows)
         written += len(rows)
         unsynced += len(data)
         if unsynced >= _SYNC_BYTES:
