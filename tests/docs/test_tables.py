@@ -4,6 +4,7 @@ import re
 
 from tests.docs.pages import DOCS, rows_of
 from touchplate.entries.kinds import KINDS
+from touchplate.entries.proposed import KNOWN_KINDS
 from touchplate.formats.extensions import EXTENSIONS
 from touchplate.keys.algorithms import ALGORITHMS
 
@@ -47,6 +48,13 @@ def test_entries() -> None:
     rows = rows_of(REFERENCE / "entries" / "README.md")
 
     assert {(row[0].strip("`"), row[1]) for row in rows} == set(KINDS)
+
+
+def test_entry_pages() -> None:
+    """Each kind that a log has taken at some time has its page."""
+    pages = {path.stem for path in (REFERENCE / "entries").glob("*.md")}
+
+    assert pages - {"README"} == KNOWN_KINDS
 
 
 def test_codes_are_known() -> None:
