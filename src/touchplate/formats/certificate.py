@@ -77,10 +77,7 @@ _Value = TypeVar("_Value")
 
 
 class Extension(NamedTuple):
-    """One extension: whether it is critical, the octets of its value, its place in the certificate.
-
-    A tuple, because a certificate has fifteen and a dataclass takes three times as long to make.
-    """
+    """One extension: whether it is critical, the octets of its value, its place."""
 
     critical: bool
     value: bytes
@@ -112,8 +109,11 @@ class Certificate:
     _places: tuple[int, int, int, int]
     # Where, in `der`: the signed part's content begins, its [3] begins, the first extension
     # begins, the signed part ends.
+    _found: dict[bytes, tuple[bool, int, int, int]]
+    # For each extension whether it is critical, and where its value begins, itself begins, it ends.
     _basic_constraints: BasicConstraints | None
     _extended_key_usage: tuple[str, ...] | None
+    _extensions: Mapping[bytes, Extension] | None
     _fingerprint: bytes | None
     _key_usage: frozenset[str] | None
     _names: tuple[AlternativeName, ...] | None
@@ -122,14 +122,15 @@ class Certificate:
     __slots__ = (
         "_basic_constraints",
         "_extended_key_usage",
+        "_extensions",
         "_fingerprint",
+        "_found",
         "_key_usage",
         "_names",
         "_places",
         "_public_key",
         "critical",
         "der",
-        "extensions",
         "issuer_der",
         "not_after",
         "not_before",
@@ -155,10 +156,8 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     spki: bytes
-    extensions: Mapping[bytes, Extension]
-    """By the content octets of the OID, in the order of the certificate."""
     critical: tuple[bytes, ...]
-    """Which of them are critical."""
+    """The critical extensions, by the content octets of the OID."""
     signature: bytes
 
     def __eq__(self, other: object) -> bool:
@@ -194,6 +193,27 @@ class Certificate:
     def is_self_issued(self) -> bool:
         """Subject and issuer are the same name, which RFC 5280 does not count in path lengths."""
         return self.subject_der == self.issuer_der
+
+    @property
+    def extensions(self) -> Mapping[bytes, Extension]:
+        """By the content octets of the OID, in the order of the certificate."""
+        if self._extensions is None:
+            self._extensions = MappingProxyType(
+                {
+                    oid: Extension(critical, self.der[first:stop], start, stop)
+                    for oid, (critical, first, start, stop) in self._found.items()
+                }
+            )
+        return self._extensions
+
+    def value(self, oid: bytes) -> bytes | None:
+        """The octets of one extension's value, None if the certificate has it not."""
+        found = self._found.get(oid)
+        return None if found is None else self.der[found[1] : found[3]]
+
+    def has_any(self, oids: frozenset[bytes]) -> bool:
+        """Whether one of these extensions is there."""
+        return not oids.isdisjoint(self._found)
 
     @property
     def basic_constraints(self) -> BasicConstraints | None:
@@ -235,18 +255,18 @@ class Certificate:
         remains the field vanishes. `oid` must be there.
         """
         content, field, first, end = self._places
-        taken = self.extensions[oid]
-        rest = self.der[first : taken.start] + self.der[taken.stop : end]
+        _, _, start, stop = self._found[oid]
+        rest = self.der[first:start] + self.der[stop:end]
         if rest:
             rest = encode(0xA3, encode(SEQUENCE, rest))
         return encode(SEQUENCE, self.der[content:field] + rest)
 
     def _decode(self, oid: bytes, decode: Callable[[bytes], _Value]) -> _Value | None:
-        extension = self.extensions.get(oid)
-        if extension is None:
+        value = self.value(oid)
+        if value is None:
             return None
         try:
-            return decode(extension.value)
+            return decode(value)
         except DerError as error:
             _refuse(f"extension {oid_name(oid)}: {error}", error)
 
@@ -306,7 +326,7 @@ def _read(der: bytes) -> Certificate:
 
     self = Certificate.__new__(Certificate)
     self._basic_constraints = self._extended_key_usage = self._fingerprint = None
-    self._key_usage = self._names = self._public_key = None
+    self._extensions = self._key_usage = self._names = self._public_key = None
     self.der = der
     self.tbs = der[outer:tbs_end]
     self.signature_algorithm = der[tbs_end:algorithm_end]
@@ -335,7 +355,7 @@ def _read(der: bytes) -> Certificate:
     start, (_, at) = at, expect(der, at, tbs_end, SEQUENCE)
     self.spki = der[start:at]
 
-    self.extensions = MappingProxyType({})
+    self._found = {}
     self.critical = ()
     self._places = (content, at, at, tbs_end)
     if at != tbs_end:
@@ -345,8 +365,7 @@ def _read(der: bytes) -> Certificate:
         start, stop = expect_last(der, at, tbs_end, 0xA3)
         first, _ = expect_last(der, start, stop, SEQUENCE)
         self._places = (content, at, first, tbs_end)
-        found, self.critical = _extensions(der, first, stop)
-        self.extensions = MappingProxyType(found)
+        self._found, self.critical = _extensions(der, first, stop)
     return self
 
 
@@ -369,14 +388,15 @@ def _time(der: bytes, at: int, end: int) -> tuple[datetime, int]:
     return time(der, tag, start, stop), stop
 
 
-def _extensions(der: bytes, at: int, end: int) -> tuple[dict[bytes, Extension], tuple[bytes, ...]]:
+def _extensions(
+    der: bytes, at: int, end: int
+) -> tuple[dict[bytes, tuple[bool, int, int, int]], tuple[bytes, ...]]:
     """Each is SEQUENCE { OID, critical BOOLEAN DEFAULT FALSE, OCTET STRING }.
 
     The hottest loop of a verification: headers of the short form are read in place, and what is
     not as expected is left to `expect`, which reads it again or says what is wrong.
     """
-    found: dict[bytes, Extension] = {}
-    make = tuple.__new__  # the constructor of a named tuple takes three times as long
+    found: dict[bytes, tuple[bool, int, int, int]] = {}
     flagged: list[bytes] = []
     count = 0
     while at < end:
@@ -403,7 +423,7 @@ def _extensions(der: bytes, at: int, end: int) -> tuple[dict[bytes, Extension], 
         first = inner + 2
         if der[inner] != OCTET_STRING or first + der[inner + 1] != at or at >= first + 0x80:
             first, _ = expect_last(der, inner, at, OCTET_STRING)
-        found[oid] = make(Extension, (critical, der[first:at], start, at))
+        found[oid] = critical, first, start, at
         count += 1
     if count != len(found):
         raise DerError("an extension stands twice")

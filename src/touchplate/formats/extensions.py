@@ -74,10 +74,9 @@ def decode_extension(certificate: Certificate, row: CertificateExtension) -> str
 
     Raises MalformedError CERTIFICATE_MALFORMED: the value is not in the row's encoding.
     """
-    extension = certificate.extensions.get(row.oid)
-    if extension is None:
+    octets = certificate.value(row.oid)
+    if octets is None:
         return None
-    octets = extension.value
     try:
         if not row.is_raw:
             start, stop = expect_last(octets, 0, len(octets), UTF8_STRING)

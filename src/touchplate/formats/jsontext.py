@@ -47,7 +47,7 @@ _STRICT: Final = JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_n
 _FAST: Final = JSONDecoder(parse_constant=_no_constant)
 _MAX_FAST: Final = 64 * 1024
 """Above this a document is mostly values that nobody looks at, and counting them costs more."""
-_UNICODE_ESCAPE: Final = compile_pattern(rb"\\u")
+_SURROGATE_ESCAPE: Final = compile_pattern(rb"\\u[dD]")
 """The only way to half of a surrogate pair, when the text itself is UTF-8."""
 
 
@@ -111,7 +111,7 @@ def parse_json_value(
     # Both need a walk over all values, so first rule out most documents cheaply.
     if containers > MAX_DEPTH:
         _check_depth(value, what)
-    if isinstance(data, str) or _UNICODE_ESCAPE.search(octets):
+    if isinstance(data, str) or _SURROGATE_ESCAPE.search(octets):
         _check_surrogates(value, what, error)
     return value
 

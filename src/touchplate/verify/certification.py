@@ -55,9 +55,7 @@ def _issuers(leaf: Certificate, trust: Trust) -> list[tuple[CertificateAuthority
 
     The signature is checked once for each key. Two entries with one key differ in their windows.
     """
-    problem = VerificationError(
-        "CERT_CHAIN", "no authority that the trusted root lists issued the certificate"
-    )
+    problem: VerificationError | None = None
     found: list[tuple[CertificateAuthority, Issuer]] = []
     for authority in trust.authorities:
         for issuer in authority.anchored.issuers(leaf.issuer_der):
@@ -73,7 +71,9 @@ def _issuers(leaf: Certificate, trust: Trust) -> list[tuple[CertificateAuthority
                 else:
                     found.append((authority.entry, issuer))
     if not found:
-        raise problem
+        raise problem or VerificationError(
+            "CERT_CHAIN", "no authority that the trusted root lists issued the certificate"
+        )
     return found
 
 

@@ -91,7 +91,7 @@ def check_issued_by(leaf: Certificate, issuer: Certificate) -> None:
 
 def check_extensions(certificate: Certificate) -> None:
     """Refuse what a path must not ignore (RFC 5280 §4.2): raises VerificationError CERT_CHAIN."""
-    if _UNDERSTOOD.issuperset(certificate.critical) and _REFUSED.isdisjoint(certificate.extensions):
+    if _UNDERSTOOD.issuperset(certificate.critical) and not certificate.has_any(_REFUSED):
         return
     for oid, extension in certificate.extensions.items():
         if (extension.critical and oid not in _UNDERSTOOD) or oid in _REFUSED:

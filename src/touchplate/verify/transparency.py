@@ -29,12 +29,12 @@ def check_scts(leaf: Certificate, issuer: Certificate, trust: Trust, threshold: 
     `issuer` is the certificate that signed the leaf on the verified path. Promises of unknown
     logs are skipped; one of a known log must hold. Raises SCT_INVALID, SCT_MALFORMED.
     """
-    extension = leaf.extensions.get(SCT_LIST)
+    listed = leaf.value(SCT_LIST)
     vouching: set[Voice] = set()
-    if extension is not None:
+    if listed is not None:
         tbs = leaf.tbs_without(SCT_LIST)
         issuer_key_hash = issuer.public_key.key_id
-        for sct in parse_sct_list(extension.value):
+        for sct in parse_sct_list(listed):
             logs = trust.certificate_logs.get(sct.log_id)
             if logs is not None:
                 _check(sct, logs, issuer_key_hash, tbs)
