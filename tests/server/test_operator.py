@@ -10,7 +10,7 @@ from touchplate.oidc.issuers import Authenticator
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import open_deployment
 from touchplate.server.operator import mint
-from touchplate.server.settings import ServeSettings, parse_origin
+from touchplate.server.settings import ServeSettings, StorageSettings, parse_origin
 from touchplate.server.welcome import welcome
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -56,8 +56,12 @@ def test_welcome(tmp_path: Path) -> None:
     """The first start explains what to do, later ones only where the service is."""
     path = tmp_path / "it's here"
     origin = parse_origin("http://sign.example.org")
-    first = welcome(origin, "ab" * 32, path, first=True)
-    later = welcome(origin, "ab" * 32, path, first=False)
+    storage = StorageSettings("postgresql://me:hunter2@db/x", "s3://bucket/prefix")
+    settings = ServeSettings(path, storage=storage)
+    first = welcome(origin, "ab" * 32, settings, first=True)
+    later = welcome(origin, "ab" * 32, settings, first=False)
+    assert "database: postgresql://me:…@db/x" in later
+    assert "objects: s3://bucket/prefix" in later
     assert first[: len(later)] == later
     assert later[0] == "touchplate serves at http://sign.example.org"
     assert any(line.startswith("warning: http://") for line in later)

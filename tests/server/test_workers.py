@@ -214,3 +214,119 @@ def test_full_disk(start: "Start", load: "type[Load]", tmp_path: Path) -> None:
     assert {status for status, _ in running.refused} == {503}
     assert server.stop() == 0
     assert check_promises(data, running) >= len(running.answered)
+
+
+def write_settings(data: Path, text: str) -> None:
+    """Give an instance a settings file before its first start."""
+    data.mkdir(mode=0o700)
+    (data / "touchplate.toml").write_text(text)
+    (data / "touchplate.toml").chmod(0o600)
+
+
+def hang(url: str) -> socket.socket:
+    """Begin a request that does not end."""
+    netloc = urlsplit(url)
+    connection = socket.create_connection((netloc.hostname or "", netloc.port or 0))
+    connection.sendall(
+        b"POST /api/v2/log/entries HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n{"
+    )
+    return connection
+
+
+def test_drain_is_bounded(start: "Start", tmp_path: Path) -> None:
+    """A request that does not end holds up the end for the time that the settings give it."""
+    write_settings(tmp_path / "data", "workers = 2\ndrain_seconds = 1\n")
+    server = start(tmp_path / "data")
+    url = server.wait_until_ready()
+    workers = server.workers()
+    with hang(url):
+        time.sleep(0.2)
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert 0.5 < time.monotonic() - began < 8
+    check_gone(workers, url)
+
+
+def test_second_signal(start: "Start", tmp_path: Path) -> None:
+    """A second SIGTERM or SIGINT ends all at once."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    workers = server.workers()
+    with hang(url):
+        time.sleep(0.2)
+        began = time.monotonic()
+        server.process.send_signal(signal.SIGINT)
+        time.sleep(1)
+        assert server.process.poll() is None
+        assert server.stop() == 0
+        assert time.monotonic() - began < 8
+    check_gone(workers, url)
+
+
+def test_parent_killed_while_draining(start: "Start", tmp_path: Path) -> None:
+    """Workers whose parent is gone do not outlive the time for requests under way."""
+    write_settings(tmp_path / "data", "workers = 2\ndrain_seconds = 1\n")
+    server = start(tmp_path / "data")
+    url = server.wait_until_ready()
+    workers = server.workers()
+    with hang(url):
+        time.sleep(0.2)
+        server.stop(signal.SIGKILL)
+        check_gone(workers, url)
+
+
+def test_killed_at_first_start(start: "Start", tmp_path: Path) -> None:
+    """A first start whose parent is killed at any moment is completed by the next."""
+    for attempt in range(5):
+        data = tmp_path / str(attempt)
+        killed = start(data, *WORKERS)
+        time.sleep(0.3 + 0.1 * attempt)
+        children = killed.workers()
+        killed.stop(signal.SIGKILL)
+        until(lambda: not any(map(is_alive, children)))  # noqa: B023  called now
+        server = start(data, *WORKERS)
+        server.wait_until_ready()
+        assert server.stop() == 0
+
+
+def test_limits_over_workers(start: "Start", tmp_path: Path) -> None:
+    """A limit on clients is one limit, whichever workers their connections reach."""
+    write_settings(tmp_path / "data", "workers = 2\n[limits]\naddress = '1/h burst 10'\n")
+    server = start(tmp_path / "data")
+    server.wait_until_ready()
+    statuses = [server.request("POST", "/api/v2/log/entries", b"{}")[0] for _ in range(30)]
+    assert statuses == [400] * 10 + [429] * 20
+    assert server.stop() == 0
+
+
+def test_store_is_away_at_start(start: "Start", tmp_path: Path) -> None:
+    """A store that does not answer ends the start with the status of what time may mend."""
+    database = "postgresql://me:hunter2@127.0.0.1:1/x?connect_timeout=2"
+    for options in (WORKERS, ()):
+        server = start(tmp_path / "data", *options, "--database", database)
+        assert "STORAGE_UNAVAILABLE" in server.failure()
+        assert server.process.returncode == 3
+        assert "hunter2" not in server.failure()
+
+
+def test_balance(start: "Start", tmp_path: Path) -> None:
+    """Connections are spread over all workers."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    netloc = urlsplit(url)
+    address = (netloc.hostname or "", netloc.port or 0)
+    connections = [socket.create_connection(address) for _ in range(64)]
+
+    def shares() -> list[int]:
+        return [sum("socket:" in each for each in open_files(pid)) for pid in server.workers()]
+
+    until(lambda: sum(shares()) >= 64)
+    assert min(shares()) > 12
+    for connection in connections:
+        connection.close()
+    assert server.stop() == 0
+
+
+def open_files(pid: int) -> list[str]:
+    """Give what the descriptors of a process are."""
+    return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]

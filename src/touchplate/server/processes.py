@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
 from typing import Final, NoReturn
 
 from touchplate import errors
@@ -120,9 +121,13 @@ def call_in_child(signals: Signals, function: Callable[[], str]) -> str | None:
     Its errors are raised here as they were there; that process leaves no thread in this one.
     """
     reading, writing = os.pipe()
+    lifeline, held = os.pipe()
 
     def run() -> int:
         os.close(reading)
+        os.close(held)
+        # Without us there is nobody to hear the answer: ends as if it had been killed too.
+        Thread(target=_end_with, args=(lifeline,), daemon=True).start()
         try:
             answer: dict[str, object] = {"answer": function()}
         except TouchplateError as error:
@@ -141,7 +146,8 @@ def call_in_child(signals: Signals, function: Callable[[], str]) -> str | None:
     try:
         said = _read_all(signals, reading)
     finally:
-        os.close(reading)
+        for each in (reading, lifeline, held):
+            os.close(each)
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -153,6 +159,12 @@ def call_in_child(signals: Signals, function: Callable[[], str]) -> str | None:
     if "answer" in answer:
         return str(answer["answer"])
     raise _error_of(answer)
+
+
+def _end_with(lifeline: int) -> None:
+    """End this process when the other end of the pipe is gone."""
+    os.read(lifeline, 1)
+    os._exit(_FAILED)
 
 
 def _error_of(answer: dict[str, str | None]) -> TouchplateError:

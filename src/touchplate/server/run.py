@@ -144,5 +144,5 @@ class _Server:
         )
 
     def _greet(self, origin: Origin, fingerprint: str) -> None:
-        for line in welcome(origin, fingerprint, self._settings.data, first=self._first):
+        for line in welcome(origin, fingerprint, self._settings, first=self._first):
             self._say(line)

@@ -1,22 +1,25 @@
 """What a server says when it starts: where it is, and what to do next."""
 
 import shlex
-from pathlib import Path
 
-from touchplate.server.settings import Origin
+from touchplate.server.settings import Origin, ServeSettings
+from touchplate.server.uris import shown
 
 EXAMPLE_EMAIL = "you@example.org"
 
 
-def welcome(origin: Origin, fingerprint: str, data: Path, *, first: bool) -> list[str]:
+def welcome(origin: Origin, fingerprint: str, settings: ServeSettings, *, first: bool) -> list[str]:
     """Give the lines for the operator; the first one is `touchplate serves at URL`.
 
     After a first start the lines say how to sign and to verify; each is a command that works.
     """
     url = origin.url
+    data, storage = settings.data, settings.storage
     lines = [
         f"touchplate serves at {url}",
         f"data folder: {data}",
+        *(f"database: {shown(uri)}" for uri in (storage.database,) if uri),
+        *(f"objects: {shown(uri)}" for uri in (storage.objects,) if uri),
         f"fingerprint of the trust root: sha256:{fingerprint}",
     ]
     if not origin.protects:
