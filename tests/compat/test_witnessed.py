@@ -129,6 +129,22 @@ def test_we_sign(witnessed: Witnessed, tmp_path: Path, version: str) -> None:
     check(witnessed, config, artifact, bundle, version)
 
 
+def test_check(witnessed: Witnessed, tmp_path: Path) -> None:
+    """Both logs are whole while the instance runs, their entries and checkpoints included."""
+    config, artifact, bundle = files(witnessed, tmp_path)
+    done = touchplate(
+        *("sign", str(artifact), "--identity-token", witnessed.instance.token()),
+        *("--bundle", str(bundle), "--trust-config", str(config)),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = touchplate("log", "check", "--data", str(witnessed.instance.data), "--entries", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    tlog, ct = json.loads(done.stdout)["logs"]
+    assert (tlog["whole"], ct["whole"]) == (True, True)
+    assert tlog["size"] == tlog["signatures"] >= 1
+    assert ct["size"] >= 1
+
+
 def test_key_is_there(witnessed: Witnessed) -> None:
     """The key for witnesses rests beside the others, as private as they are."""
     key = witnessed.instance.data / "keys" / "tlog-ed25519.pem"
