@@ -1,4 +1,4 @@
-"""sigstore-python and our own command with an instance whose checkpoints are cosigned."""
+"""The other clients, and our own, with an instance whose checkpoints are cosigned."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ from touchplate.formats.note import parse_note, parse_vkey
 from touchplate.formats.witness_policy import parse_policy
 
 from .conftest import EMAIL, SCRIPTS, Instance, _read_url, run, touchplate
+from .test_sigstore_js import SigstoreJS, node, package
 
 pytestmark = pytest.mark.slow
+
+__all__ = ["node", "package"]  # fixtures
 
 
 @dataclass
@@ -127,6 +130,26 @@ def test_we_sign(witnessed: Witnessed, tmp_path: Path, version: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     check(witnessed, config, artifact, bundle, version)
+
+
+@pytest.mark.parametrize("version", ["2", "1"])
+def test_sigstore_js_accepts(
+    witnessed: Witnessed,
+    node: Path,
+    package: Path,
+    tmp_path: Path,
+    version: str,
+) -> None:
+    """sigstore-js accepts what was signed with a witnessed log, and nothing else."""
+    config, artifact, bundle = files(witnessed, tmp_path)
+    done = touchplate(
+        *("sign", str(artifact), "--identity-token", witnessed.instance.token()),
+        *("--bundle", str(bundle), "--trust-config", str(config), "--tlog-version", version),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    client = SigstoreJS(node, package, tmp_path, witnessed.instance)
+    assert client.verify(bundle, artifact) == 0
+    assert client.verify(bundle, artifact, "other@example.com") != 0
 
 
 def test_check(witnessed: Witnessed, tmp_path: Path) -> None:
