@@ -12,6 +12,7 @@ REFERENCE = DOCS / "reference"
 
 # Environment variables and algorithms: their names are written like codes.
 OTHER_NAMES = (
+    "AWS_",
     "TOUCHPLATE_",
     "SIGSTORE_",
     "NO_COLOR",
