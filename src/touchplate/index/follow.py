@@ -6,6 +6,7 @@ consistency proof binds it to the newest checkpoint. An edge that was read wrong
 either.
 """
 
+import logging
 from collections.abc import Callable
 
 from touchplate.entries.terms import terms
@@ -15,10 +16,12 @@ from touchplate.index.texts import Hash, hasher, terms_of
 from touchplate.merkle.edge import EMPTY_EDGE, Edge, extend, levels_of
 from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tile import TILE_WIDTH, partial_width, tile_path
-from touchplate.merkle.tree import LeafHash, leaf_hash
+from touchplate.merkle.tree import LeafHash, RootHash, leaf_hash
 from touchplate.storage.index import IndexDatabase, encode_entry
 from touchplate.tilelog.bundle import record_data, split_records
 from touchplate.tilelog.entry import SignedCheckpoint
+
+_logger = logging.getLogger(__name__)
 
 
 class Follower:
@@ -39,23 +42,25 @@ class Follower:
         """Index the next entries; say whether there were any.
 
         Raises VerificationError TLOG_INVALID if they do not lead to the checkpoint: they are then
-        not indexed. An index that is ahead of its log, which was restored from a backup, begins
-        again.
+        not indexed. An index of another tree than the log's, which was restored from a backup or
+        exchanged, begins again.
         """
         name, log = self._tree.name, self._tree.log
         # In this order: whoever indexed them had a checkpoint of as many entries.
-        first = self._database.next(name)
+        first, root = self._database.tip(name)
         checkpoint = log.checkpoint()
-        if first > checkpoint.size:
+        if not self._is_of_this_tree(first, root, checkpoint):
+            _logger.warning("the index of tree %s is of another tree: it begins again", name)
             self._database.drop(name)
+            self._edge = EMPTY_EDGE
             return True
         if first == checkpoint.size:
             return False
         # Whole bundles, or all that there is.
         stop = min(checkpoint.size, first - first % TILE_WIDTH + self._max_batch)
         leaves, postings = self._read(first, stop)
-        edge = self._extend(first, leaves, checkpoint)
-        if self._database.add(name, first, stop, postings):
+        edge, root = self._extend(leaves, checkpoint)
+        if self._database.add(name, first, stop, postings, root):
             self._edge = edge
         while self._database.tidy(name, self._pause):
             pass
@@ -89,11 +94,29 @@ class Follower:
             raise VerificationError("TLOG_INVALID", f"{path} holds {len(records)} entries")
         return records
 
-    def _extend(self, first: int, leaves: list[LeafHash], checkpoint: SignedCheckpoint) -> Edge:
+    def _is_of_this_tree(self, size: int, root: bytes, checkpoint: SignedCheckpoint) -> bool:
+        """Say whether the indexed entries are those of the log; loads their edge if need be."""
+        if size > checkpoint.size:
+            return False
+        if self._edge.size != size:
+            self._edge = self._load_edge(size)
+        found = self._edge.root()
+        if not size or found == root:
+            return True
+        # A log whose tiles are damaged must not cost it its index too.
+        self._edge = EMPTY_EDGE
+        self._check(size, found, checkpoint)
+        return False
+
+    def _extend(
+        self, leaves: list[LeafHash], checkpoint: SignedCheckpoint
+    ) -> tuple[Edge, RootHash]:
         """Prove that the leaves go on from what is indexed, towards the checkpoint."""
-        edge = self._edge if self._edge.size == first else self._load_edge(first)
-        growth = extend(edge, leaves)
-        size, root = growth.edge.size, growth.root()
+        growth = extend(self._edge, leaves)
+        self._check(growth.edge.size, growth.root(), checkpoint)
+        return growth.edge, growth.root()
+
+    def _check(self, size: int, root: RootHash, checkpoint: SignedCheckpoint) -> None:
         proof = self._tree.log.consistency(size, checkpoint.size)
         try:
             check_consistency(size, checkpoint.size, proof, root, checkpoint.root)
@@ -104,7 +127,6 @@ class Follower:
                 expected=error.expected,
                 found=error.found,
             ) from error
-        return growth.edge
 
     def _load_edge(self, size: int) -> Edge:
         tiles = []

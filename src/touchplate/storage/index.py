@@ -28,11 +28,16 @@ class IndexDatabase(Protocol):
     def next(self, log: str) -> int:
         """Give the index of the first entry that is not indexed; all before it are."""
 
-    def add(self, log: str, first: int, stop: int, postings: Sequence[bytes]) -> bool:
+    def tip(self, log: str) -> tuple[int, bytes]:
+        """Give the same, and the root of the tree that the entries before it make; `b""` for 0."""
+
+    def add(
+        self, log: str, first: int, stop: int, postings: Sequence[bytes], root: bytes = b""
+    ) -> bool:
         """Index the entries [first, stop), if `first` is still the next one; say whether it was.
 
-        A posting is a term and an entry of that range, POSTING_SIZE bytes. All become visible in
-        one step.
+        A posting is a term and an entry of that range, POSTING_SIZE bytes; `root` is that of the
+        tree of `stop` leaves. All become visible in one step.
         """
 
     def find(

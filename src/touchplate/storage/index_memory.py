@@ -32,13 +32,21 @@ class MemoryIndex:
         with self._lock:
             return self._next(log)
 
-    def add(self, log: str, first: int, stop: int, postings: Sequence[bytes]) -> bool:
+    def tip(self, log: str) -> tuple[int, bytes]:
+        """Give the same, and the root of the tree that the entries before it make."""
+        with self._lock:
+            runs = self._runs.get(log)
+            return (runs[-1].stop, runs[-1].root) if runs else (0, b"")
+
+    def add(
+        self, log: str, first: int, stop: int, postings: Sequence[bytes], root: bytes = b""
+    ) -> bool:
         """Index the entries [first, stop), if `first` is still the next one."""
         with self._lock:
             if self._next(log) != first:
                 return False
             if stop > first:
-                run = self._write(first, stop, iter([sorted(postings)]))
+                run = self._write(first, stop, root, iter([sorted(postings)]))
                 self._runs[log] = (*self._runs.get(log, ()), run)
             return True
 
@@ -58,7 +66,8 @@ class MemoryIndex:
             if not chosen:
                 return False
             sources = (self.blocks(run.number, b"", _ALL, backwards=False) for run in chosen)
-            merged = self._write(chosen[0].first, chosen[-1].stop, merge(sources, pause))
+            last = chosen[-1]
+            merged = self._write(chosen[0].first, last.stop, last.root, merge(sources, pause))
             self._runs[log] = (*runs[: len(runs) - len(chosen)], merged)
             for run in chosen:
                 del self._blocks[run.number]
@@ -97,11 +106,13 @@ class MemoryIndex:
         runs = self._runs.get(log)
         return runs[-1].stop if runs else 0
 
-    def _write(self, first: int, stop: int, postings: Iterator[Sequence[bytes]]) -> Run:
+    def _write(
+        self, first: int, stop: int, root: bytes, postings: Iterator[Sequence[bytes]]
+    ) -> Run:
         packed = list(pack(postings))
         self._number += 1
         self._blocks[self._number] = (
             [block.first for block in packed],
             [block.data for block in packed],
         )
-        return Run(self._number, first, stop)
+        return Run(self._number, first, stop, root)

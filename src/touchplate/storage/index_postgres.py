@@ -46,6 +46,7 @@ CREATE TABLE index_runs (
     log text NOT NULL,
     first bigint NOT NULL,
     stop bigint NOT NULL,
+    root bytea NOT NULL,
     UNIQUE (log, first)
 );
 CREATE TABLE index_blocks (run bigint NOT NULL, fence bytea NOT NULL, data bytea NOT NULL);
@@ -103,14 +104,23 @@ class PostgresIndex:
         stop: int = self._readers.fetch(_NEXT, log)[0][0]
         return stop
 
-    def add(self, log: str, first: int, stop: int, postings: Sequence[bytes]) -> bool:
+    def tip(self, log: str) -> tuple[int, bytes]:
+        """Give the same, and the root of the tree that the entries before it make."""
+        rows = self._readers.fetch(
+            "SELECT stop, root FROM index_runs WHERE log = $1 ORDER BY first DESC LIMIT 1", log
+        )
+        return (rows[0][0], rows[0][1]) if rows else (0, b"")
+
+    def add(
+        self, log: str, first: int, stop: int, postings: Sequence[bytes], root: bytes = b""
+    ) -> bool:
         """Index the entries [first, stop), if `first` is still the next one."""
         blocks = list(pack([sorted(postings)]))
         with self._transaction(log) as link:
             if link.fetch(_NEXT, log)[0][0] != first:
                 return False
             if stop > first:
-                _write(link, log, first, stop, blocks)
+                _write(link, log, Run(0, first, stop, root), blocks)
             return True
 
     def find(
@@ -146,7 +156,7 @@ class PostgresIndex:
             blocks = pack(merge([_blocks(link, run.number) for run in chosen], pause))
             numbers = [run.number for run in chosen]
             link.fetch("DELETE FROM index_runs WHERE number = ANY($1)", numbers)
-            _write(link, log, chosen[0].first, chosen[-1].stop, blocks)
+            _write(link, log, chosen[-1]._replace(first=chosen[0].first), blocks)
             link.fetch("DELETE FROM index_blocks WHERE run = ANY($1)", numbers)
             return True
 
@@ -231,7 +241,7 @@ def _prepare(link: Link, address: Address) -> bytes:
 
 def _runs(source: Link | Links, log: str) -> list[Run]:
     rows = source.fetch(
-        "SELECT number, first, stop FROM index_runs WHERE log = $1 ORDER BY first", log
+        "SELECT number, first, stop, root FROM index_runs WHERE log = $1 ORDER BY first", log
     )
     return [Run(*row) for row in rows]
 
@@ -254,12 +264,14 @@ def _blocks(link: Link, number: int) -> Iterator[bytes]:
         after = rows[-1][0]
 
 
-def _write(link: Link, log: str, first: int, stop: int, blocks: Iterable[Block]) -> None:
+def _write(link: Link, log: str, run: Run, blocks: Iterable[Block]) -> None:
+    """Write a run under a new number."""
     rows = link.fetch(
-        "INSERT INTO index_runs (log, first, stop) VALUES ($1, $2, $3) RETURNING number",
+        "INSERT INTO index_runs (log, first, stop, root) VALUES ($1, $2, $3, $4) RETURNING number",
         log,
-        first,
-        stop,
+        run.first,
+        run.stop,
+        run.root,
     )
     number, rest = rows[0][0], iter(blocks)
     while some := list(islice(rest, _BLOCKS_WRITTEN)):

@@ -35,6 +35,7 @@ class Run(NamedTuple):
     number: int
     first: int
     stop: int
+    root: bytes = b""  # of the tree that the entries before `stop` make
 
     @property
     def tier(self) -> int:

@@ -36,7 +36,8 @@ CREATE TABLE runs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
     log TEXT NOT NULL,
     first INTEGER NOT NULL,
-    stop INTEGER NOT NULL
+    stop INTEGER NOT NULL,
+    root BLOB NOT NULL
 ) STRICT;
 CREATE TABLE blocks (run INTEGER NOT NULL, fence BLOB NOT NULL, data BLOB NOT NULL) STRICT;
 CREATE UNIQUE INDEX fences ON blocks (run, fence);
@@ -74,14 +75,24 @@ class SQLiteIndex:
         with self._reader() as connection:
             return _next(connection, log)
 
-    def add(self, log: str, first: int, stop: int, postings: Sequence[bytes]) -> bool:
+    def tip(self, log: str) -> tuple[int, bytes]:
+        """Give the same, and the root of the tree that the entries before it make."""
+        with self._reader() as connection:
+            row = connection.execute(
+                "SELECT stop, root FROM runs WHERE log = ? ORDER BY stop DESC LIMIT 1", (log,)
+            ).fetchone()
+            return cast("tuple[int, bytes]", row) if row else (0, b"")
+
+    def add(
+        self, log: str, first: int, stop: int, postings: Sequence[bytes], root: bytes = b""
+    ) -> bool:
         """Index the entries [first, stop), if `first` is still the next one."""
         blocks = list(pack([sorted(postings)]))
         with self._transaction() as connection:
             if _next(connection, log) != first:
                 return False
             if stop > first:
-                _write(connection, log, first, stop, iter(blocks))
+                _write(connection, log, Run(0, first, stop, root), iter(blocks))
             return True
 
     def find(
@@ -109,7 +120,7 @@ class SQLiteIndex:
             table = _Table(connection)
             sources = [table.blocks(run.number, b"", _ALL, backwards=False) for run in chosen]
             blocks = pack(merge(sources, pause))
-            _write(connection, log, chosen[0].first, chosen[-1].stop, blocks)
+            _write(connection, log, chosen[-1]._replace(first=chosen[0].first), blocks)
             _erase(connection, chosen)
             return True
 
@@ -231,9 +242,9 @@ def _begun(connection: apsw.Connection) -> Iterator[None]:
 
 def _runs(connection: apsw.Connection, log: str) -> list[Run]:
     rows = connection.execute(
-        "SELECT number, first, stop FROM runs WHERE log = ? ORDER BY first", (log,)
+        "SELECT number, first, stop, root FROM runs WHERE log = ? ORDER BY first", (log,)
     )
-    return [Run(*cast("tuple[int, int, int]", row)) for row in rows]
+    return [Run(*cast("tuple[int, int, int, bytes]", row)) for row in rows]
 
 
 def _next(connection: apsw.Connection, log: str) -> int:
@@ -241,10 +252,12 @@ def _next(connection: apsw.Connection, log: str) -> int:
     return stop or 0
 
 
-def _write(
-    connection: apsw.Connection, log: str, first: int, stop: int, blocks: Iterator[Block]
-) -> None:
-    connection.execute("INSERT INTO runs (log, first, stop) VALUES (?, ?, ?)", (log, first, stop))
+def _write(connection: apsw.Connection, log: str, run: Run, blocks: Iterator[Block]) -> None:
+    """Write a run under a new number."""
+    connection.execute(
+        "INSERT INTO runs (log, first, stop, root) VALUES (?, ?, ?, ?)",
+        (log, run.first, run.stop, run.root),
+    )
     number = connection.last_insert_rowid()
     connection.executemany(
         "INSERT INTO blocks VALUES (?, ?, ?)",
