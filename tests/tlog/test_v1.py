@@ -1,6 +1,7 @@
 """API v1: an entry in, a promise and a proof out, and every way to find it again."""
 
 import json
+import logging
 from base64 import b64decode, b64encode
 from collections.abc import Callable
 from hashlib import sha256
@@ -12,9 +13,12 @@ from hypothesis import strategies as st
 
 from tests.tlog.clients import ENTRIES, check_entry, create, fault, opened
 from tests.tlog.service import START_MS, Service
+from touchplate.entries.admission import Admitted
+from touchplate.errors import VerificationError
 from touchplate.keys.public import load_public_key_pem
 from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tree import RootHash
+from touchplate.tilelog.entry import Leaf, Submission
 
 Worked = Callable[[str], bytes]
 Requests = Callable[[int], list[bytes]]
@@ -59,6 +63,19 @@ def test_again(service: Service, worked: Worked, requests_v2: Requests) -> None:
     assert after["logIndex"] == before["logIndex"]
     assert after["integratedTime"] == before["integratedTime"]
     assert after["verification"]["inclusionProof"]["treeSize"] == 2
+
+
+def test_counted(service: Service, worked: Worked) -> None:
+    """A new entry counts once, and one that is refused not at all."""
+    counted: list[str] = []
+    service.log.count = counted.append
+    for folder in (*KINDS, *KINDS):
+        create(service, worked(f"{folder}/request.json"))
+    service.call("POST", ENTRIES, b'{"kind":"rpm","apiVersion":"0.0.1","spec":{}}')
+    wrong = json.loads(worked("hashedrekord_v001/request.json"))
+    wrong["spec"]["data"]["hash"]["value"] = "00" * 32
+    assert service.call("POST", ENTRIES, wrong).status == 400
+    assert counted == ["rekor_new_entries"] * len(KINDS)
 
 
 def test_again_strict(strict_service: Service, worked: Worked) -> None:
@@ -340,6 +357,30 @@ def test_bad_signature(service: Service, worked: Worked) -> None:
     status, _, message = fault(service.call("POST", ENTRIES, request))
     assert (status, message[:24]) == (400, "error processing entry: ")
     assert service.tiles.checkpoint().size == 0
+
+
+def test_own_proof_fails(
+    worked: Worked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An entry whose own proof does not hold is a fault of the log, and counted."""
+    service = Service()
+    counted: list[str] = []
+    service.log.count = counted.append
+    submission = service.log.submission
+
+    def broken(admitted: Admitted) -> Submission:
+        def build(index: int, time_ms: int) -> Leaf:
+            raise VerificationError("INCLUSION_PROOF_INVALID", "the proof does not hold")
+
+        return submission(admitted)._replace(build=build)
+
+    monkeypatch.setattr(service.log, "submission", broken)
+    with caplog.at_level(logging.ERROR):
+        response = service.call("POST", ENTRIES, worked("hashedrekord_v001/request.json"))
+    assert fault(response) == (500, 500, "unexpected result from transparency log")
+    assert counted == ["rekor_v2_inclusion_proof_failure_total"]
+    assert "an entry was not integrated" in caplog.text
+    service.close()
 
 
 def test_content_type(service: Service, worked: Worked) -> None:

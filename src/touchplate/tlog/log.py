@@ -23,12 +23,13 @@ MAX_INDEX = 2**63 - 1
 HASH_SIZE = 32
 
 # As upstream names them. The last one must stay 0.
+NEW_V1_ENTRIES: Final = "rekor_new_entries"
 NEW_ENTRIES: Final = {
     "hashedrekord": "rekor_v2_new_hashedrekord_entries",
     "dsse": "rekor_v2_new_dsse_entries",
 }
 PROOF_FAILURES: Final = "rekor_v2_inclusion_proof_failure_total"
-COUNTERS: Final = (*NEW_ENTRIES.values(), PROOF_FAILURES)
+COUNTERS: Final = (NEW_V1_ENTRIES, *NEW_ENTRIES.values(), PROOF_FAILURES)
 
 
 def tile_log_settings(key: LogKey, now_ms: Callable[[], int]) -> TileLogSettings:
@@ -81,6 +82,11 @@ class TransparencyLog:
         """Count a new entry of API v2."""
         if self.count is not None and not receipt.duplicate:
             self.count(NEW_ENTRIES[admitted.kind])
+
+    def note_appended_v1(self, receipt: Receipt) -> None:
+        """Count a new entry of API v1."""
+        if self.count is not None and not receipt.duplicate:
+            self.count(NEW_V1_ENTRIES)
 
     def note_failure(self, error: TouchplateError) -> None:
         """Count an entry that was not appended because its own proof did not hold."""

@@ -4,6 +4,7 @@ Integers are JSON numbers, hashes are hex, and every answer ends with a newline.
 """
 
 import json
+import logging
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +35,8 @@ NO_CACHE: Final = (
     ("pragma", "no-cache"),
     ("x-accel-expires", "0"),
 )
+
+_logger = logging.getLogger("touchplate.tlog")
 
 # What is kept beside an entry, if anything is; see `attestations`.
 Attest = Callable[[Found], bytes | None]
@@ -114,13 +117,21 @@ def _describe(log: TransparencyLog) -> dict[str, object]:
 
 
 def answer_error(error: TouchplateError, prefix: str = "") -> Response:
-    """Answer one of our errors: 503 if time must pass, 405 if the log is frozen, else 400."""
+    """Answer one of our errors: 503 if time must pass, else the client's mistake, 400."""
     if isinstance(error, UnavailableError):
         text = "unexpected error communicating with transparency log"
         return answer_fault(503, text, headers=(("retry-after", "1"),))
+    return answer_fault(400, prefix + str(error))
+
+
+def answer_not_appended(error: TouchplateError) -> Response:
+    """Answer that the log did not take an entry that was admitted: never the client's mistake."""
     if error.code == "LOG_FROZEN":
         return answer_fault(405, FROZEN, headers=(("allow", "GET, HEAD"),))
-    return answer_fault(400, prefix + str(error))
+    if isinstance(error, UnavailableError):
+        return answer_error(error)
+    _logger.error("an entry was not integrated: %s: %s", error.code, error)
+    return answer_fault(500, "unexpected result from transparency log")
 
 
 def answer_fault(

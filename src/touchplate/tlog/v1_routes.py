@@ -120,11 +120,17 @@ class _V1:
                 admitted: Admitted = await request.run(_admit, request.body, log.settings)
             else:
                 admitted = _admit(request.body, log.settings)
-            receipt = await self._append(log.submission(admitted))
+            submission = log.submission(admitted)
         except TouchplateError as error:
             # Upstream says of a kind or version that is not taken nothing but that.
             refused = error.code == "ENTRY_REFUSED"
             return v1.answer_error(error, "" if refused else "error processing entry: ")
+        try:
+            receipt = await self._append(submission)
+        except TouchplateError as error:
+            log.note_failure(error)
+            return v1.answer_not_appended(error)
+        log.note_appended_v1(receipt)
         found = self._shards.found(log, receipt)
         if self._attestations is not None and admitted.attestation:
             keep = partial(self._attestations.keep, admitted.attestation)
