@@ -36,7 +36,7 @@ _BATCH: Final = 64
 _APPENDED: Final = 65_536  # in each round
 _ROUNDS: Final = 5
 _TIDY: Final = 8192  # entries after which the log tidies, as in `tilelog.log`
-_SEALED: Final = 1024  # entries that gather before they are sealed
+_SEALED: Final = 2048  # entries that gather before they are sealed, as in `tilelog.log`
 
 
 class Cost(NamedTuple):

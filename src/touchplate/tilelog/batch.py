@@ -123,7 +123,7 @@ class Sequencer:
         The log had it already, or another process published it within a larger tree.
         """
         try:
-            return replace(self._tiles.receipt(index, checkpoint), duplicate=duplicate)
+            return self._tiles.receipt(index, checkpoint)._replace(duplicate=duplicate)
         except Exception as error:  # noqa: BLE001 - the rest of the batch is committed
             return error
 
@@ -194,7 +194,7 @@ def _in_order(
     for submission in submissions:
         outcome = outcomes[submission.identity]
         if submission.identity in seen and isinstance(outcome, Receipt):
-            outcome = replace(outcome, duplicate=True)
+            outcome = outcome._replace(duplicate=True)
         seen.add(submission.identity)
         ordered.append(outcome)
     return ordered

@@ -41,11 +41,10 @@ class SignedCheckpoint:
     envelope: str
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """Holding one means: the entry is durable, and proven to be in the checkpoint's tree."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # a place in the log; nobody searches a receipt as a tuple
     time_ms: int  # when the entry was integrated, Unix time
     leaf_hash: LeafHash
     proof: tuple[bytes, ...]  # inclusion in the checkpoint's tree, verified

@@ -41,6 +41,7 @@ _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
 # How old the note of the published size may be: a crash and an older backup of the database can
 # go unnoticed only if no entry is missing but those of this last second.
 _NOTE_SECONDS: Final = 1.0
+_GATHERED: Final = 8
 _TIDY_ENTRIES: Final = 8192  # new ones after which the index of identities is tidied
 _TIDY_RETRY_SECONDS: Final = 10.0
 _PROBE_SECONDS: Final = 1.0  # after a batch failed
@@ -82,6 +83,8 @@ class TileLog:
         self._size = state.size  # as far as this process knows
         self._sealed = state.sealed  # entries that rest in objects
         self._forgotten = state.sealed  # entries that rest in objects only
+        # Bundles that are sealed in one go when entries come fast; less than batches wait for.
+        self._gathered = min(_GATHERED * TILE_WIDTH, max(TILE_WIDTH, settings.max_unsealed // 8))
         self._tidied = 0  # the size at which the index of identities was tidied last
         self._noted = 0  # the size that the object store was told last, as far as we know
         self._threads = tuple(
@@ -336,7 +339,7 @@ class TileLog:
             rested = self._size == self._noted
             self._size = max(self._size, top)
             if (
-                self._unsealed() > 0
+                self._unsealed() >= self._gathered
                 or (rested and top > self._noted)
                 or self._size - self._tidied >= _TIDY_ENTRIES
             ):
@@ -346,12 +349,14 @@ class TileLog:
     def _run_seals(self) -> None:
         while True:
             with self._grown:
-                # What is full is sealed at once; that the log grew is noted a little later.
+                # Bundles are sealed a few at a time, which is less work for the disk; after a while
+                # those that are full are sealed all the same, and that the log grew is noted.
                 self._grown.wait_for(
                     lambda: self._size > self._noted or self._unsealed() > 0 or self._closing
                 )
                 self._grown.wait_for(
-                    lambda: self._unsealed() > 0 or self._closing, timeout=_NOTE_SECONDS
+                    lambda: self._unsealed() >= self._gathered or self._closing,
+                    timeout=_NOTE_SECONDS,
                 )
                 if self._closing:
                     return
