@@ -141,6 +141,23 @@ def test_without_witnesses_open(make: Callable[..., Witnessed]) -> None:
     assert caught.value.code == "WITNESS_QUORUM"
 
 
+def test_metrics(make: Callable[..., Witnessed]) -> None:
+    """Each witness's answers are counted, and whether there were enough."""
+    made = make("fail-open")
+    made.world.sign(ARTIFACT, EMAIL)
+    made.witnesses[0].misbehave(500)
+    made.world.sign(ARTIFACT, EMAIL)
+    text = made.world.transport.request("GET", f"{made.world.url}/metrics").body.decode()
+    counts = dict(line.rsplit(" ", 1) for line in text.splitlines() if "_witness_" in line)
+    # What was missed is tried again after a while, which counts as well.
+    assert counts['touchplate_witness_answers_total{witness="north",answer="cosignature"}'] == "1"
+    assert 'touchplate_witness_answers_total{witness="north",answer="failure"}' in counts
+    south = counts['touchplate_witness_answers_total{witness="south",answer="cosignature"}']
+    assert int(south) >= 2
+    assert counts['touchplate_witness_checkpoints_total{quorum="met"}'] == "1"
+    assert 'touchplate_witness_checkpoints_total{quorum="missed"}' in counts
+
+
 def test_restart(make: Callable[..., Witnessed]) -> None:
     """The instance that is started again has the same keys and goes on."""
     made = make()

@@ -20,6 +20,7 @@ from touchplate.formats.note import note_verifier, parse_note, parse_vkey
 from touchplate.formats.witness_policy import Policy, parse_policy
 from touchplate.keys.signer import generate
 from touchplate.merkle.proof import check_inclusion
+from touchplate.merkle.tree import EMPTY_ROOT
 from touchplate.server.settings import WitnessSettings
 from touchplate.server.witnessing import Keeper, Witnessing, load_policy
 from touchplate.storage.database import LogDatabase
@@ -27,7 +28,7 @@ from touchplate.storage.memory import MemoryLog
 from touchplate.storage.objects import MemoryObjects, ObjectStore
 from touchplate.storage.sqlite import SQLiteLog
 from touchplate.tilelog.bundle import encode_record
-from touchplate.tilelog.entry import Leaf, Receipt, Submission
+from touchplate.tilelog.entry import Leaf, Receipt, SignedCheckpoint, Submission
 from touchplate.tilelog.log import TileLog
 from touchplate.tlog.key import LogKey, log_key
 from touchplate.tlog.log import TransparencyLog, tile_log_settings
@@ -459,6 +460,22 @@ def test_no_policy_file(tmp_path: Path) -> None:
     """A file that is not there is named."""
     with pytest.raises(SettingsError, match="policy"):
         load_policy(tmp_path / "policy")
+
+
+def test_labels(place: Place) -> None:
+    """Whatever a policy calls a witness, the name of its counter is printable and quoted once."""
+    counted: list[str] = []
+    data = b'witness \xff"\\x %b %b\nquorum none\n' % (
+        place.witnesses[0].vkeys[0].encode(),
+        place.witnesses[0].url.encode(),
+    )
+    witnessing = Witnessing(parse_policy(data), CLOSED, HttpTransport(), place.clock)
+    witnessing.count = counted.append
+    checkpoint = SignedCheckpoint(0, EMPTY_ROOT, 0, place.key.sign_checkpoint(0, EMPTY_ROOT, 0))
+    witnessing.of(MemoryLog())(checkpoint, lambda _: ())
+    witnessing.close()
+    name = 'touchplate_witness_answers_total{witness="/xff\'/x",answer="late"}'
+    assert counted[0] == name
 
 
 def test_too_many_cosignatures(tmp_path: Path) -> None:

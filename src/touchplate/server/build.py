@@ -174,6 +174,8 @@ def build(
         for name in COUNTERS:
             metrics.counts.add(name, 0)  # so that it is there before it first goes up
         log.count = metrics.counts.add
+        if witnessing is not None:
+            witnessing.count = metrics.counts.add
         health = _health(
             *(repository, log.tiles, certificates.log, authority, stamping),
             now=now,

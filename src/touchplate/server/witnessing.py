@@ -101,6 +101,8 @@ class Witnessing:
         transport: Transport,
         now: Callable[[], datetime],
     ) -> None:
+        # Adds to the counter of that name; set once there are counters.
+        self.count: Callable[[str], None] = lambda _name: None
         self._policy = policy
         self._settings = settings
         self._now = now
@@ -161,6 +163,7 @@ class Witnessing:
             give_up=is_closed,
         )
         is_met = self._policy.is_met(gathered.cosignatures)
+        self._count(gathered, is_met=is_met)
         self._tell_failures(gathered, is_met=is_met)
         is_overtaken = self._check_not_contradicted(database, checkpoint.size, gathered)
         if not is_met and (is_closed or is_overtaken or _is_published(database, checkpoint.size)):
@@ -173,6 +176,18 @@ class Witnessing:
         note = parse_note(checkpoint.envelope)
         lines = [each.line for each in gathered.cosignatures.values()]
         return encode_note(note.text, (*note.signatures, *lines))
+
+    def _count(self, gathered: Gathered, *, is_met: bool) -> None:
+        for witness in self._policy.witnesses:
+            if witness.name in gathered.cosignatures:
+                answer = "cosignature"
+            else:
+                answer = "late" if witness.url in gathered.late else "failure"
+            if witness.url is not None:
+                label = f'witness="{_escape(witness.name)}",answer="{answer}"'
+                self.count(f"touchplate_witness_answers_total{{{label}}}")
+        quorum = "met" if is_met else "missed"
+        self.count(f'touchplate_witness_checkpoints_total{{quorum="{quorum}"}}')
 
     def _check_not_contradicted(self, database: LogDatabase, size: int, gathered: Gathered) -> bool:
         """Refuse to publish against what a witness has seen; say whether one is further than this.
@@ -273,6 +288,12 @@ def _is_published(database: LogDatabase, size: int) -> bool:
     """Say whether this size is published: then fewer cosignatures must not take its place."""
     published = database.published()
     return published is not None and published.size == size
+
+
+def _escape(name: str) -> str:
+    """Write a policy's name as a label of a counter: names may hold any octet but a space."""
+    octets = name.encode("utf-8", "surrogateescape")[:64]
+    return octets.decode("ascii", "backslashreplace").replace("\\", "/").replace('"', "'")
 
 
 def _text(failure: Exception) -> str:
