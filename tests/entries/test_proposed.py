@@ -324,6 +324,30 @@ def test_refused(worked: Worked, changes: dict[str, Any], code: str) -> None:
     assert refused(json.loads(worked("hashedrekord_v001").request) | changes) == code
 
 
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("signature", "missing signature"),
+        ("signature.content", "missing signature"),
+        ("signature.publicKey", "missing public key"),
+        ("data", "missing data"),
+        ("data.hash", "missing hash"),
+        ("data.hash.value", "missing hash value"),
+        ("data.hash.algorithm", "invalid value for hash"),
+    ],
+)
+def test_missing_parts(worked: Worked, path: str, words: str) -> None:
+    """What is missing is said in upstream's words."""
+    request = json.loads(worked("hashedrekord_v001").request)
+    *above, name = path.split(".")
+    inner = request["spec"]
+    for each in above:
+        inner = inner[each]
+    inner[name] = None
+    with pytest.raises(MalformedError, match=f"^{words}"):
+        admit(request)
+
+
 def test_intoto_without_digest(worked: Worked) -> None:
     """The sender of an intoto entry must give the envelope's digest."""
     request = json.loads(worked("intoto_v002").request)

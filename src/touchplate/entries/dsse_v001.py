@@ -197,7 +197,10 @@ def parse_envelope(text: bytes) -> Fields:
     error = "REQUEST_MALFORMED"
     members = parse_json(text, what="DSSE envelope", max_bytes=MAX_ENVELOPE_BYTES, error=error)
     envelope = Fields(members, error=error, path="envelope")
-    if not 1 <= len(envelope.objects("signatures")) <= MAX_SIGNATURES:
+    count = len(envelope.objects("signatures"))
+    if not count:
+        raise MalformedError(error, "DSSE envelope must contain 1 or more signatures")
+    if count > MAX_SIGNATURES:
         raise envelope.wrong("signatures", f"1 to {MAX_SIGNATURES} signatures")
     return envelope
 

@@ -113,18 +113,31 @@ def admit(spec: Fields, allowed: frozenset[str] | None = ALLOWED) -> Admitted:
     Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED or SIGNATURE_INVALID. An Ed25519 key
     means Ed25519ph here: the log has only the hash.
     """
-    signature, hashed = spec.require("signature"), spec.require("data").require("hash")
+    signature = _part(spec, "signature", "missing signature")
+    public_key = _part(signature, "publicKey", "missing public key")
+    data = _part(spec, "data", "missing data")
+    hashed = _part(data, "hash", "missing hash")
     content = read_base64(signature, "content")
     if not content:
         raise MalformedError("REQUEST_MALFORMED", "missing signature")
     name, value = hashed.string("algorithm"), hashed.string("value")
+    if not value:
+        raise MalformedError("REQUEST_MALFORMED", "missing hash value")
     size = _SIZES.get(name)
     digest = _unhex(value, "REQUEST_MALFORMED")
     if size is None or len(digest) != size or len(value) != 2 * size:
         raise MalformedError(
             "REQUEST_MALFORMED", "invalid value for hash", found=f"{name}:{value}"[:200]
         )
-    key, pem = load_verifier_pem(read_base64(signature.require("publicKey"), "content"))
+    key, pem = load_verifier_pem(read_base64(public_key, "content"))
     algorithm = allow(key, name, allowed)
     check_digest_signature(key, content, digest, algorithm)
     return Admitted(KIND, VERSION, encode_body(name, value, content, pem))
+
+
+def _part(fields: Fields, name: str, otherwise: str) -> Fields:
+    """Give an object, or say in upstream's words that it is missing."""
+    found = fields.object(name)
+    if found is None:
+        raise MalformedError("REQUEST_MALFORMED", otherwise)
+    return found

@@ -151,9 +151,9 @@ class _Family(NamedTuple):
     body_faults: frozenset[int] = frozenset({413})
 
 
-_REST_FAULTS: Final = frozenset({400, 404, 405, 406, 422, 429, 503})
+_REST_FAULTS: Final = frozenset({400, 404, 405, 406, 422, 429, 500, 503})
 _GRPC_FAULTS: Final = frozenset({400, 404, 429, 500, 501, 503})
-_TEXT_FAULTS: Final = frozenset({400, 404, 405, 429, 503})
+_TEXT_FAULTS: Final = frozenset({400, 404, 405, 429, 500, 503})
 _REST_BODY: Final = frozenset({413, 415})
 _V1: Final = {JSON: ref("V1Error")}
 _GRPC: Final = {JSON: ref("GrpcError")}
