@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.server.test_process import check_promises
+from tests.servers.process import free_ports
 
 if TYPE_CHECKING:
     from tests.server.conftest import Load, Start
@@ -330,3 +331,27 @@ def test_balance(start: "Start", tmp_path: Path) -> None:
 def open_files(pid: int) -> list[str]:
     """Give what the descriptors of a process are."""
     return [str(each.readlink()) for each in Path(f"/proc/{pid}/fd").iterdir()]
+
+
+def test_grpc_over_workers(start: "Start", tmp_path: Path) -> None:
+    """Workers share the port of gRPC, and keep it from others."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    (port,) = free_ports(1)
+    text = f"workers = 2\n[grpc]\nlisten = '127.0.0.1:{port}'\n"
+    write_settings(tmp_path / "data", text)
+    server = start(tmp_path / "data")
+    server.wait_until_ready()
+    for _ in range(8):
+        with grpc.insecure_channel(
+            f"127.0.0.1:{port}", (("grpc.use_local_subchannel_pool", 1),)
+        ) as channel:
+            answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+            assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    write_settings(tmp_path / "other", text)
+    other = start(tmp_path / "other")
+    assert f"cannot listen on 127.0.0.1:{port}" in other.failure()
+    assert other.process.returncode == 2
+    assert server.stop() == 0

@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
@@ -87,8 +87,11 @@ class _Server:
     def run_workers(self) -> None:
         """Answer in worker processes, which this one watches."""
         signals = Signals()
+        grpc = self._settings.grpc.listen
         with (
             listening(self._settings.listen, self._folder.instance, shared=True) as keeper,
+            # gRPC binds its port in each worker; nobody else is to share it.
+            listening(grpc, None, shared=True) if grpc else nullcontext(),
             signals.watched(),
         ):
             origin, follows = self._choose(keeper.getsockname()[:2])
