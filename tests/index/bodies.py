@@ -11,9 +11,10 @@ from touchplate.formats.extensions import BY_NUMBER, encode_extension
 from touchplate.index import Index, IndexSettings, Query, Row, Tree
 from touchplate.keys.algorithms import BY_NAME
 from touchplate.merkle.tree import RootHash, leaf_hash
+from touchplate.storage.database import LogDatabase
 from touchplate.storage.index import IndexDatabase
 from touchplate.storage.memory import MemoryLog
-from touchplate.storage.objects import MemoryObjects
+from touchplate.storage.objects import MemoryObjects, ObjectStore
 from touchplate.tilelog.bundle import encode_record, record_data, split_records
 from touchplate.tilelog.entry import Leaf, Submission
 from touchplate.tilelog.log import TileLog
@@ -90,11 +91,13 @@ def digest(number: int) -> str:
 
 
 class Log:
-    """A transparency log in memory with a clock that a test sets."""
+    """A transparency log, in memory unless told otherwise, with a clock that a test sets."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, database: LogDatabase | None = None, objects: ObjectStore | None = None
+    ) -> None:
         self.now_ms = START_MS
-        self._place = MemoryLog(), MemoryObjects()
+        self._place = database or MemoryLog(), objects or MemoryObjects()
         self.tiles = self._open()
 
     def append(self, *bodies: bytes) -> None:
