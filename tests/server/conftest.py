@@ -184,6 +184,7 @@ class Load:
         self.answered: list[Answered] = []
         self.refused: list[tuple[int, bytes]] = []
         self.broken = 0
+        self.unexplained = 0  # refusals that did not say when to come again
         self._again = again
         self._stopped = False
         self._server = server
@@ -240,6 +241,7 @@ class Load:
                     self.answered.append(read_answer(body))
                 else:
                     self.refused.append((response.status, body))
+                    self.unexplained += response.getheader("retry-after") is None
         except (OSError, http.client.HTTPException):
             return
         finally:

@@ -161,6 +161,7 @@ def test_storage_away(
     until(lambda: len(running.answered) > enough)
     running.stop()
     assert {status for status, _ in running.refused} <= {503}
+    assert running.unexplained == 0
     assert server.workers() == workers
     assert server.stop() == 0
     assert check_promises(tmp_path / "data", storage, running) >= len(running.answered)

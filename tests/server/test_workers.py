@@ -58,6 +58,8 @@ def test_worker_killed_under_load(start: "Start", load: "type[Load]", tmp_path: 
     url = server.wait_until_ready()
     first = server.workers()
     assert len(first) == 2
+    # A process with other threads could not fork a sound worker.
+    assert len(list(Path(f"/proc/{server.process.pid}/task").iterdir())) == 1
     running = load(server, 8, again=True)
     for _ in range(4):
         enough = len(running.answered) + 40
@@ -141,6 +143,10 @@ def test_worker_that_cannot_start(start: "Start", tmp_path: Path) -> None:
     until(lambda: any("KEY_NOT_FOUND" in line for line in server.errors))
     for _ in range(10):
         assert server.get("/readyz")[0] == 200
+    said = "again in ([0-9.]+) s"
+    until(lambda: len(re.findall(said, "".join(server.errors))) >= 4)
+    delays = [float(each) for each in re.findall(said, "".join(server.errors))]
+    assert delays[:4] == [0.1, 0.2, 0.4, 0.8]
     (tmp_path / "key").rename(key)
     until(lambda: len(server.workers()) == 2)
     assert server.stop() == 0
@@ -213,6 +219,7 @@ def test_full_disk(start: "Start", load: "type[Load]", tmp_path: Path) -> None:
     until(lambda: len(running.answered) > enough)
     running.stop()
     assert {status for status, _ in running.refused} == {503}
+    assert running.unexplained == 0
     assert server.stop() == 0
     assert check_promises(data, running) >= len(running.answered)
 

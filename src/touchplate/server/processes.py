@@ -281,7 +281,8 @@ class Supervisor:
     def _end(self) -> None:
         """Tell the workers to end: the first time after requests under way, then at once."""
         if self._kill_at is None:
-            self._kill_at = time.monotonic() + self._drain_seconds + GRACE_SECONDS
+            # HTTP has its time, then gRPC.
+            self._kill_at = time.monotonic() + 2 * self._drain_seconds + GRACE_SECONDS
             self._send(signal.SIGTERM)
         else:
             self._send(signal.SIGQUIT)
