@@ -128,7 +128,14 @@ class App:
         observe: Observer | None = None,
         limits: Limits | None = None,
     ) -> None:
+        routes = tuple(routes)
         self._router = Router(routes)
+        self.direct = {
+            (route.method.encode(), route.pattern.encode()): route
+            for route in routes
+            if route.direct is not None
+        }
+        """Routes that `call_direct` takes, by method and path."""
         self._executor = executor
         self._observe = observe
         self._limits = limits or Limits()
@@ -145,6 +152,45 @@ class App:
         if self._observe is not None:
             self._observe(scope["method"], pattern, response.status)
         await send_response(response, send, with_body=scope["method"] != "HEAD")
+
+    def call_direct(
+        self,
+        route: Route,
+        client: tuple[str, int] | None,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        send: Callable[[Response], None],
+    ) -> None:
+        """Answer a request of a direct route, which is not longer than the route allows.
+
+        The limits, the errors and the counts are those of a call by ASGI. `send` is called once.
+        """
+        self._active += 1
+        waits = True
+        state: Headers = ()
+
+        def reply(found: Response | Exception) -> None:
+            nonlocal waits
+            if not waits:
+                return
+            waits = False
+            self._active -= 1
+            if isinstance(found, Exception):
+                fault = _fault_of(found, route, route.method, route.pattern)
+                found = family_of(fault.path).answer(fault)
+            elif state:
+                found = _with(found, *state)
+            if self._observe is not None:
+                self._observe(route.method, route.pattern, found.status)
+            send(found)
+
+        try:
+            scope: Scope = {"method": route.method, "client": client, "headers": headers}
+            _, state = self._admit(route, scope)
+            assert route.direct is not None  # noqa: S101  so says `self.direct`
+            route.direct(body, reply)
+        except Exception as error:  # noqa: BLE001  as in `_serve`
+            reply(error)
 
     async def _answer(self, scope: Scope, receive: Receive) -> tuple[str, Response]:
         """Give the pattern of the route, empty if there is none, and the answer."""

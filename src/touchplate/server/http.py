@@ -34,6 +34,13 @@ class GatheringTransport(asyncio.Transport):
             self._loop.call_soon(self._flush)
         self._parts.append(bytes(data))
 
+    def write_whole(self, data: bytes) -> None:
+        """Write what needs no gathering, after what waits."""
+        if self._parts:
+            self._parts.append(data)
+        else:
+            self._transport.write(data)
+
     def close(self) -> None:
         """Write what waits and close."""
         self._flush()
@@ -73,6 +80,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._reading_head = True
         self._reading_body = False
+        self._ended_request = False
         self._head_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -88,7 +96,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Read on; what is not a whole request yet has its time, and its head a size."""
+        self._ended_request = False
         super().data_received(data)
+        if self._ended_request and not (self._reading_head or self._reading_body):
+            return  # answered already, maybe; what waits now is the keep-alive timer's
         # Line ends between requests are of no head, and must not hold the connection either.
         is_waiting = self._reading_head or self.cycle.response_complete
         if not (is_waiting or self._reading_body) or self.transport.is_closing():
@@ -103,22 +114,32 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """Note that a request begins."""
-        self._reading_head = True
-        self._head_bytes = 0
+        self._begin_head()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         """Note that the head is whole."""
-        self._reading_head = False
-        self._reading_body = True
+        self._end_head()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Note that the request was whole in time."""
+        self._end_message()
+        super().on_message_complete()
+
+    def _begin_head(self) -> None:
+        self._reading_head = True
+        self._head_bytes = 0
+
+    def _end_head(self) -> None:
+        self._reading_head = False
+        self._reading_body = True
+
+    def _end_message(self) -> None:
         self._reading_body = False
+        self._ended_request = True
         self._head_bytes = 0
         self._stop_timer()
-        super().on_message_complete()
 
     def _start_timer(self) -> None:
         if self._timer is None:

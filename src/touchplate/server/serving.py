@@ -24,7 +24,8 @@ import uvloop
 from touchplate.errors import TouchplateError
 from touchplate.server.app import App
 from touchplate.server.build import Deployment
-from touchplate.server.http import BoundedProtocol, raise_max_connections
+from touchplate.server.direct import DirectProtocol
+from touchplate.server.http import raise_max_connections
 from touchplate.server.limits import Limits
 from touchplate.server.listen import BACKLOG
 from touchplate.server.settings import ServeSettings
@@ -99,7 +100,7 @@ def _speaking_grpc(deployment: Deployment, settings: ServeSettings) -> Iterator[
 def _config(app: App, settings: ServeSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=DirectProtocol,
         ws="none",
         lifespan="off",
         access_log=False,

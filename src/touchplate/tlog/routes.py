@@ -5,10 +5,14 @@ over costs as much as the check.
 """
 
 import re
+from functools import partial
 from typing import Final
 
+from touchplate.entries.admission import Admitted
 from touchplate.entries.create_entry import MAX_REQUEST_BYTES, admit
 from touchplate.errors import TouchplateError
+from touchplate.tilelog.batch import Outcome
+from touchplate.tilelog.entry import Receipt
 from touchplate.tlog import v2
 from touchplate.tlog.appender import Appender
 from touchplate.tlog.attestations import Attestations
@@ -19,7 +23,7 @@ from touchplate.tlog.static import NO_TILE, answer_checkpoint, answer_tile
 from touchplate.tlog.v1_routes import v1_routes
 from touchplate.tlog.v2_fault import FROZEN, conflict, not_admitted, not_appended, unreadable
 from touchplate.tlog.v2_request import read_request
-from touchplate.transport.asgi import Request, Response, Route
+from touchplate.transport.asgi import Reply, Request, Response, Route, waiting
 
 _TREE_ID: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -44,31 +48,48 @@ def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
     settings = log.settings
     frozen = False  # as far as this process knows; it is for ever
 
-    async def create(request: Request) -> Response:
-        nonlocal frozen
+    def create(body: bytes, reply: Reply) -> None:
         if frozen:
-            return v2.answer_fault(FROZEN)
+            reply(v2.answer_fault(FROZEN))
+            return
         try:
-            asked = read_request(request.body, settings)
+            asked = read_request(body, settings)
         except TouchplateError as error:
-            return v2.answer_fault(unreadable(error))
+            reply(v2.answer_fault(unreadable(error)))
+            return
         try:
             admitted = admit(asked, settings.algorithms)
         except TouchplateError as error:
-            return v2.answer_fault(not_admitted(asked, error))
+            reply(v2.answer_fault(not_admitted(asked, error)))
+            return
         try:
-            receipt = await append(log.submission(admitted))
+            submission = log.submission(admitted)
         except TouchplateError as error:
-            log.note_failure(error)
-            fault = not_appended(error)
-            frozen = fault is FROZEN
-            return v2.answer_fault(fault)
-        log.note_appended(admitted, receipt)
-        if receipt.duplicate and settings.duplicate_is_conflict:
-            return v2.answer_fault(conflict(receipt.index))
-        return Response(201, encoder.encode(admitted, receipt))
+            reply(refuse(error))
+            return
+        append.then(submission, partial(answer, reply, admitted))
 
-    return (Route("POST", "/api/v2/log/entries", create, max_body=MAX_REQUEST_BYTES),)
+    def answer(reply: Reply, admitted: Admitted, outcome: Outcome) -> None:
+        if isinstance(outcome, Receipt):
+            log.note_appended(admitted, outcome)
+            if outcome.duplicate and settings.duplicate_is_conflict:
+                reply(v2.answer_fault(conflict(outcome.index)))
+            else:
+                reply(Response(201, encoder.encode(admitted, outcome)))
+        elif isinstance(outcome, TouchplateError):
+            reply(refuse(outcome))
+        else:
+            reply(outcome)
+
+    def refuse(error: TouchplateError) -> Response:
+        nonlocal frozen
+        log.note_failure(error)
+        fault = not_appended(error)
+        frozen = frozen or fault is FROZEN
+        return v2.answer_fault(fault)
+
+    path = "/api/v2/log/entries"
+    return (Route("POST", path, waiting(create), MAX_REQUEST_BYTES, direct=create),)
 
 
 def _static_routes(shards: Shards) -> tuple[Route, ...]:
