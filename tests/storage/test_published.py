@@ -38,6 +38,16 @@ def test_only_grows(database: LogDatabase) -> None:
             assert database.published() == step
 
 
+def test_unpublish(database: LogDatabase) -> None:
+    """What was published can be forgotten, more than once, and then anything published."""
+    database.publish(replace(FIRST, size=3))
+    for _ in range(2):
+        database.unpublish()
+        assert database.published() is None
+    database.publish(FIRST)
+    assert database.published() == FIRST
+
+
 def test_frozen_state(database: LogDatabase) -> None:
     """A state is stored with whether it is frozen, and replaces only one that is equal in that."""
     begun = LogState(0, bytes(32), 1, "empty", 0)

@@ -147,6 +147,11 @@ class DyingLog:
         with self._fault.step():
             self._under.publish(checkpoint)
 
+    def unpublish(self) -> None:
+        """Forget what was published, or fail."""
+        with self._fault.step():
+            self._under.unpublish()
+
     def tidy(self) -> None:
         """Tidy, or fail."""
         with self._fault.step():

@@ -132,6 +132,26 @@ def test_fresh_cosignatures(place: Place, witness: Witness) -> None:
     assert log.append(submission(3)).result(10).checkpoint.size == 4
 
 
+def test_no_longer_cosigned(place: Place, witness: Witness) -> None:
+    """A log that was cosigned, then not, then again never tells less than it told."""
+    log = place.open(cosign=witness)
+    fill(log, 3)
+    log.close()
+    plain = place.open()
+    fill(plain, 2)
+    assert plain.checkpoint().size == 5
+    plain.close()
+    witness.away = True
+    again = place.open(cosign=witness)
+
+    assert again.checkpoint().size == 5
+    with pytest.raises(UnavailableError):
+        again.append(submission(5)).result(10)
+    assert again.checkpoint().size == 5
+    witness.away = False
+    check_published(again.append(submission(5)).result(10))
+
+
 def test_second_chance(place: Place, witness: Witness) -> None:
     """What could not be published is published later, though nobody submits anything."""
     log = place.open(cosign=witness)

@@ -124,6 +124,9 @@ class LogDatabase(Protocol):
         of the same thread.
         """
 
+    def unpublish(self) -> None:
+        """Forget durably what was published, if anything was: the state is told as it is now."""
+
     def tidy(self) -> None:
         """Do the upkeep of the index of identities that would hold up a transaction.
 

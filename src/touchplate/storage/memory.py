@@ -70,6 +70,11 @@ class MemoryLog:
             if self._published is None or self._published.is_before(checkpoint):
                 self._published = checkpoint
 
+    def unpublish(self) -> None:
+        """Forget what was published."""
+        with self._lock:
+            self._published = None
+
     def tidy(self) -> None:
         """Do nothing: a dict needs no upkeep."""
 

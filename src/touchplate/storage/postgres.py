@@ -166,6 +166,10 @@ class PostgresLog:
             checkpoint.frozen,
         )
 
+    def unpublish(self) -> None:
+        """Forget what was published."""
+        self._readers.fetch("DELETE FROM published WHERE log = $1", self._log)
+
     def tidy(self) -> None:
         """Do nothing: PostgreSQL tidies by itself."""
 

@@ -162,6 +162,11 @@ class SQLiteLog:
                 ),
             )
 
+    def unpublish(self) -> None:
+        """Forget what was published."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM published")
+
     def tidy(self) -> None:
         """Put identities that have gathered into a run, and merge runs."""
         with _translated(self._path):

@@ -30,9 +30,14 @@ class Publisher:
         """Publish the state as it is if nothing ever was: it may have been read before.
 
         A new log so has an empty checkpoint without cosignatures, and a log that is cosigned from
-        now on tells what it told until now.
+        now on tells what it told until now. A log that is no longer cosigned tells its state, so
+        what was published before is forgotten: it must not come back over a larger one.
         """
-        if self._settings.cosign is not None and self._database.published() is None:
+        published = self._database.published()
+        if self._settings.cosign is None:
+            if published is not None:
+                self._database.unpublish()
+        elif published is None:
             self._database.publish(_as_published(state))
 
     def publish(self, state: LogState) -> SignedCheckpoint:
