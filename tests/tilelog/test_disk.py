@@ -1,0 +1,153 @@
+"""SQLite and the folder on a disk that fails, is full, or loses power at any sync."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from tests.tilelog.disk import Disk, PowerCut
+from tests.tilelog.places import Place, fill, submission
+from touchplate.errors import TouchplateError, UnavailableError
+from touchplate.storage.folder import FolderObjects
+from touchplate.storage.sqlite import SQLiteLog
+from touchplate.tilelog.entry import Receipt
+from touchplate.tilelog.log import TileLog
+
+
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
+    """Give a disk that everything goes through."""
+    (tmp_path / "disk").mkdir()
+    disk = Disk(tmp_path / "disk", monkeypatch)
+    with disk.mounted():
+        yield disk
+
+
+def place_on(folder: Path) -> Place:
+    """Give the place of a log in a folder, whose runs are small so that there are some."""
+    return Place(SQLiteLog(folder / "log.db", run_entries=64), FolderObjects(folder / "objects"))
+
+
+def fails_within(log: TileLog, numbers: range) -> TouchplateError | None:
+    """Append until one entry fails; give how."""
+    for number in numbers:
+        try:
+            log.append(submission(number)).result(30)
+        except TouchplateError as error:
+            return error
+    return None
+
+
+def recovers(log: TileLog) -> None:
+    """Wait until an entry is taken again, by itself."""
+    for _ in range(300):
+        try:
+            log.append(submission(10_000)).result(30)
+        except UnavailableError:
+            Event().wait(0.02)
+        else:
+            return
+    raise AssertionError(log.failing)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("operation", "where"),
+    [
+        ("write", "log.db-wal"),
+        ("sync", "log.db-wal"),
+        ("open", "objects"),
+        ("fsync", "objects"),
+        ("link", "objects"),
+    ],
+)
+def test_failing(disk: Disk, operation: str, where: str) -> None:
+    """A disk that is full or fails to sync refuses entries, and the log goes on afterwards.
+
+    Entries are refused at once if it is the database's, and if it is the objects' once too many
+    wait for it. What was answered is there, and the log is whole.
+    """
+    place = place_on(disk.folder)
+    log = place.open(max_unsealed=512)
+    receipts = fill(log, 300)
+    disk.fails = lambda each, path: each == operation and where in path
+    error = fails_within(log, range(300, 1300))
+    assert isinstance(error, UnavailableError)
+    assert error.code in ("STORAGE_UNAVAILABLE", "LOG_BUSY")
+    assert log.failing is not None
+    disk.fails = lambda _operation, _path: False
+    recovers(log)
+    size = log.checkpoint().size
+    fill(log, 300)
+
+    for receipt in receipts:
+        log.check_extends(receipt.checkpoint.size, receipt.checkpoint.root)
+    assert log.append(submission(7)).result(30).index == 7
+    assert log.checkpoint().size >= size
+    place.close()
+
+
+@pytest.mark.slow
+def test_failing_now_and_then(disk: Disk) -> None:
+    """When one write or sync in twenty fails, each retry gets its entry in, and all is whole."""
+    place = place_on(disk.folder)
+    log = place.open()
+    chance = random.Random(5)
+    disk.fails = lambda _operation, _path: chance.random() < 0.05
+    indexes = {}
+    for start in range(0, 900, 30):
+        numbers = set(range(start, start + 30))
+        for _ in range(200):
+            futures = {number: log.append(submission(number)) for number in numbers}
+            for number, future in futures.items():
+                if future.exception(30) is None:
+                    indexes[number] = future.result().index
+                    numbers.discard(number)
+            if not numbers:
+                break
+    disk.fails = lambda _operation, _path: False
+
+    assert sorted(indexes.values()) == list(range(900))
+    for number in range(0, 900, 50):
+        assert log.append(submission(number)).result(30).index == indexes[number]
+    place.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(4))
+def test_power_cut(disk: Disk, tmp_path: Path, seed: int) -> None:
+    """Whenever the power goes, what was answered is there, and the log is whole and goes on."""
+    chance = random.Random(seed)
+    receipts: list[Receipt] = []
+    cuts: list[PowerCut] = []
+
+    def at_sync(_count: int) -> None:
+        if chance.random() < 0.2:
+            cuts.append(disk.cut(len(receipts)))
+
+    place = place_on(disk.folder)
+    log = place.open()
+    disk.at_sync = at_sync
+    while len(receipts) < 1200:
+        numbers = range(len(receipts), len(receipts) + chance.randint(1, 60))
+        futures = [log.append(submission(number)) for number in numbers]
+        receipts += [future.result(30) for future in futures]
+        if chance.random() < 0.3:
+            place.database.tidy()
+    place.close()
+    disk.at_sync = lambda _count: None
+
+    assert len(cuts) >= 5
+    for number, cut in enumerate(chance.sample(cuts, min(len(cuts), 12))):
+        folder = tmp_path / f"cut-{number}"
+        cut.restore(folder, chance)
+        found = place_on(folder)
+        opened = found.open()
+        opened.check()
+        for index, receipt in list(enumerate(receipts[: cut.answered]))[::17]:
+            assert opened.append(submission(index)).result(30).index == receipt.index
+            opened.check_extends(receipt.checkpoint.size, receipt.checkpoint.root)
+        fill(opened, 300)
+        found.close()
