@@ -14,6 +14,8 @@ from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import choose_origin, open_deployment
 from touchplate.server.settings import ServeSettings, StorageSettings
+from touchplate.tilelog.bundle import encode_record
+from touchplate.tilelog.entry import Leaf, Submission
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -90,12 +92,39 @@ def test_database_of_another(tmp_path: Path) -> None:
 def test_folder_without_id(tmp_path: Path) -> None:
     """A folder from before instances had ids has one that follows from what never changes."""
     one, database, objects = (tmp_path / name for name in ("1", "d", "o"))
-    with opened(one, database, tmp_path / "before"):
+    with opened(one, database, objects):
         pass
+    (objects / "instance").unlink()
     about = json.loads((one / "instance.json").read_bytes())
     del about["id"]
     for url in ("http://127.0.0.1:1", "https://127.0.0.1"):
         about["url"] = url
         (one / "instance.json").write_text(json.dumps(about))
-        with opened(one, tmp_path / url[:5], objects):
+        with opened(one, database, objects):
             pass
+    other = json.loads((one / "instance.json").read_bytes())
+    other["created_at"] = "2031-01-01T00:00:00+00:00"
+    del other["id"]
+    (one / "instance.json").write_text(json.dumps(other))
+    with pytest.raises(SettingsError, match="another"), opened(one, database, objects):
+        pass
+
+
+def test_storage_forgotten(tmp_path: Path) -> None:
+    """A host with the keys that is not told the storage begins no second history of the log."""
+    one, two, database, objects = (tmp_path / name for name in ("1", "2", "d", "o"))
+    with opened(one, database, objects) as deployment:
+        leaf = Leaf(b"entry", encode_record(b"entry"))
+        deployment.tlog.append(Submission(bytes(32), lambda _index, _time_ms: leaf)).result(30)
+    copy_host(one, two)
+    with (
+        pytest.raises(SettingsError, match="has started before") as caught,
+        opened(two, two, two / "objects"),
+    ):
+        pass
+    assert "--objects" in (caught.value.hint or "")
+    assert not (two / "tlog.db").exists()
+    # With the objects, and a database that is empty, the log would be behind what was published.
+    with pytest.raises(SettingsError) as behind, opened(two, tmp_path / "empty", objects):
+        pass
+    assert behind.value.code == "STATE_BEHIND"

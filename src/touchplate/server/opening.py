@@ -75,7 +75,7 @@ def open_deployment(
         instance = replace(instance, url=origin.url, url_follows_listen=follows)
         folder.remember(instance)
     stores = open_stores(folder, settings, environ)
-    claim_objects(stores.objects, instance.id)
+    claim_objects(stores.objects, instance.id, first=not instance.complete)
     deployment = build(
         folder,
         stores,

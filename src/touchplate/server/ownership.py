@@ -19,14 +19,27 @@ from touchplate.storage.database import LogDatabase
 from touchplate.storage.objects import ObjectStore
 
 KEY: Final = "instance"
+# What a store has that was made before stores named their instance.
+ROOT: Final = "tuf/1.root.json"
 _FIRST_LINE: Final = "touchplate 1\n"
 
 # An envelope -> the size and root that our key signed; raises what is wrong with it.
 Reader = Callable[[str], tuple[int, RootHash]]
 
 
-def claim_objects(objects: ObjectStore, instance_id: str) -> None:
-    """Write into the store whose it is, or find that it is ours (SETTINGS_INVALID)."""
+def claim_objects(objects: ObjectStore, instance_id: str, *, first: bool) -> None:
+    """Write into the store whose it is, or find that it is ours (SETTINGS_INVALID).
+
+    But for the first start there must be something of ours in it: with our keys a new history
+    would be a second one.
+    """
+    if not first and objects.get(KEY) is None and objects.get(ROOT) is None:
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            "this instance has started before, and nothing of it is in the object store",
+            hint="name the storage of the instance (--objects, --database, or [storage] in the "
+            "settings file), or put the files back",
+        )
     try:
         objects.put(KEY, f"{_FIRST_LINE}{instance_id}\n".encode())
     except RefusedError as error:
