@@ -403,6 +403,24 @@ def test_second_chance(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     place.check(process.log.receipt(0))
 
 
+def test_killed_before_publication(place: Place) -> None:
+    """What was committed by a process that then died is published by the next, and not before."""
+    dying = place.open()
+    dying.append(0)
+    for each in place.witnesses:
+        each.misbehave(503)
+    fails(dying, 1)
+    dying.log.close()
+    again = place.open()
+    assert again.log.checkpoint().size == 1
+    assert again.publish_if_due()
+    assert again.log.checkpoint().size == 1
+    for each in place.witnesses:
+        each.behave()
+    assert again.publish_if_due()
+    assert place.check(again.log.receipt(1)).size == 2
+
+
 def test_keeper() -> None:
     """The keeper looks again and again, also after it failed, until it is closed."""
     looked: list[int] = []

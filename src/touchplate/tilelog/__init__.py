@@ -11,7 +11,8 @@ entry again gets the same index. A crash at any point loses nothing that was ans
 - `publish`: checkpoints that are cosigned before anybody is told of them
 - `bulk`: many entries that are known already, straight into objects
 - `cache`: sealed bundles that were read last
-- `check`: read it all again and prove it
+- `check`: read it all again and prove it, up to the first fault
+- `audit`: the same in parts, for several processes, with every fault
 - `bundle`: the entry bundle of C2SP tlog-tiles
 - `eventloop`: waiting for entries in an asyncio loop
 """
