@@ -143,7 +143,7 @@ def _orphaned(loop: asyncio.AbstractEventLoop, server: "_Server", lifeline: int)
     """End after requests under way; the kernel ends us if that takes too long."""
     loop.remove_reader(lifeline)
     log.error("the parent process is gone: this worker ends")
-    signal.alarm(max(1, server.config.timeout_graceful_shutdown or 0) + 10)
+    signal.alarm(2 * (server.config.timeout_graceful_shutdown or 0) + 10)
     server.stop()
 
 
