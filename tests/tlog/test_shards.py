@@ -136,6 +136,22 @@ def test_keys_and_proofs(trees: tuple[Service, Service, Service]) -> None:
         assert active.call("GET", beyond).status == 400
 
 
+def test_search(trees: tuple[Service, Service, Service]) -> None:
+    """What a search finds in any tree is named so that it can be read."""
+    first, second, active = trees
+    places = [(each.key.tree_id, index) for each in trees for index in (0, 1)]
+    active.search = lambda keys, all_of: places
+    active.restart(first.log, second.log)
+    response = active.call("POST", "/api/v1/index/retrieve", {"hash": "ab" * 32})
+    names = json.loads(response.body)
+    assert len(set(names)) == 6
+    expected = [(tree, index) for tree in range(3) for index in (0, 1)]
+    for name, (tree, index) in zip(names, expected, strict=True):
+        entry = active.get(f"{ENTRIES}/{name}")[name]
+        check_entry(trees[tree], name, entry)
+        assert entry["verification"]["inclusionProof"]["logIndex"] == index
+
+
 def test_frozen_alone(envelopes: list[Any]) -> None:
     """A log whose only tree is frozen is 405 to new entries and reads as before."""
     service = Service()
