@@ -59,7 +59,7 @@ def v1_routes(
     )
     return (
         *(
-            Route("GET", path, _catch(handler if name in enabled else _off(name)), max_body=0)
+            Route("GET", path, _catch(handler if name in enabled else _off(name), v1.NO_CACHE), 0)
             for name, path, handler in reads
         ),
         *(
@@ -69,13 +69,16 @@ def v1_routes(
     )
 
 
-def _catch(handler: _Answer) -> Handler:
+def _catch(handler: _Answer, headers: tuple[tuple[str, str], ...] = ()) -> Handler:
+    """Make faults answers, and give every answer these headers."""
+
     @wraps(handler)
     async def answer(request: Request) -> Response:
         try:
-            return await handler(request)
+            response = await handler(request)
         except FaultError as fault:
-            return fault.response
+            response = fault.response
+        return response._replace(headers=(*response.headers, *headers)) if headers else response
 
     return answer
 
@@ -167,7 +170,7 @@ class _V1:
     async def public_key(self, request: Request) -> Response:
         check_accept(request, _PEM)
         pem = read_tree(request, self._shards).key.signer.public_key.pem().encode()
-        return Response(200, pem, _PEM, v1.NO_CACHE)
+        return Response(200, pem, _PEM)
 
     async def proof(self, request: Request) -> Response:
         check_accept(request, "application/json")
@@ -189,4 +192,4 @@ def _consistency(log: TransparencyLog, first: int, last: int) -> Response:
     except TouchplateError as error:
         return v1.answer_error(error)
     found = {"hashes": [node.hex() for node in hashes], "rootHash": root.hex()}
-    return v1.answer_json(200, found, v1.NO_CACHE)
+    return v1.answer_json(200, found)
