@@ -243,7 +243,7 @@ def test_hex_keeps_its_case(worked: Worked) -> None:
 def test_chain() -> None:
     """A leaf with its chain after it is stored whole, and the leaf's key verifies."""
     signer, other = generate(), generate()
-    leaf, issuer = certificate(signer), certificate(other)
+    leaf, issuer = certificate(signer, other), certificate(other)
     chain = encode_pem("CERTIFICATE", leaf) + encode_pem("CERTIFICATE", issuer)
     request = message_by(signer)
     request["spec"]["signature"]["publicKey"]["content"] = b64encode(chain).decode()
@@ -260,9 +260,35 @@ def test_chain() -> None:
     hashedrekord_v001.match(body, claim)
     with pytest.raises(TouchplateError, match="another certificate"):
         hashedrekord_v001.match(body, claim._replace(certificate=parse_certificate(issuer)))
-    turned = encode_pem("CERTIFICATE", issuer) + encode_pem("CERTIFICATE", leaf)
-    request["spec"]["signature"]["publicKey"]["content"] = b64encode(turned).decode()
+    # The key that counts is the first certificate's.
+    request["spec"]["signature"]["publicKey"]["content"] = chain_of(issuer, issuer)
     assert refused(request) == "SIGNATURE_INVALID"
+
+
+def chain_of(*ders: bytes) -> str:
+    """Write certificates as a v1 request holds them."""
+    return b64encode(b"".join(encode_pem("CERTIFICATE", der) for der in ders)).decode()
+
+
+@pytest.mark.parametrize("case", ["turned", "unrelated", "too late", "too early", "gap"])
+def test_no_chain(case: str) -> None:
+    """Each certificate was issued by the next, and all held when the leaf began."""
+    signer, middle, root = generate(), generate(), generate()
+    leaf, root_der = certificate(signer, middle), certificate(root)
+    chains = {
+        "turned": (certificate(middle), leaf),
+        "unrelated": (leaf, root_der),
+        "too late": (leaf, certificate(middle, days=1)),
+        "too early": (leaf, certificate(middle, days=-11)),
+        "gap": (leaf, certificate(middle, root), certificate(signer)),
+    }
+    request = message_by(signer)
+    key = request["spec"]["signature"]["publicKey"]
+    key["content"] = chain_of(leaf, certificate(middle, root, days=-1), certificate(root, days=-2))
+    admit(request)
+    key["content"] = chain_of(*chains[case])
+    with pytest.raises(MalformedError, match="certificate chain"):
+        admit(request)
 
 
 @pytest.mark.parametrize("count", [2, 11])

@@ -3,7 +3,7 @@
 import json
 from base64 import b64decode
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import new
 from pathlib import Path
 
@@ -81,9 +81,13 @@ def load(folder: str) -> Vector:
     )
 
 
-def certificate(signer: PrivateKeySigner) -> bytes:
-    """Make a self-signed certificate."""
+def certificate(
+    signer: PrivateKeySigner, issuer: PrivateKeySigner | None = None, days: int = 0
+) -> bytes:
+    """Make a certificate, self-signed or by an issuer, that begins so many days after 2030 did."""
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a name")])
-    now = datetime(2030, 1, 1, tzinfo=UTC)
-    builder = x509.CertificateBuilder(name, name, signer.crypto.public_key(), 1, now, now)
-    return builder.sign(signer.crypto, hashes.SHA256()).public_bytes(Encoding.DER)
+    begin = datetime(2030, 1, 1, tzinfo=UTC) + timedelta(days=days)
+    end = begin + timedelta(days=10)
+    builder = x509.CertificateBuilder(name, name, signer.crypto.public_key(), 1, begin, end)
+    made = builder.sign((issuer or signer).crypto, hashes.SHA256())
+    return made.public_bytes(Encoding.DER)

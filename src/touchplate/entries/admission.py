@@ -1,10 +1,11 @@
 """What a log takes: the algorithms allowed, and the key that a request names.
 
-The certificate in a request is only the envelope of a key here: a log does not judge chains, dates
-or usages, a verifier does.
+The certificate in a request is only the envelope of a key here: a log does not judge trust, dates
+or usages, a verifier does. It only refuses what is not a chain.
 """
 
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from touchplate.entries.pem import parse_pem
@@ -122,7 +123,8 @@ def refuse(found: str, allowed: frozenset[str]) -> RefusedError:
 def load_verifier_pem(text: bytes) -> tuple[PublicKey, bytes]:
     """Load the key of a PEM public key, or of a certificate with its chain after it, leaf first.
 
-    Gives the key and the canonical PEM of all blocks. Raises REQUEST_MALFORMED, LIMIT_EXCEEDED
+    Gives the key and the canonical PEM of all blocks. Each certificate must have been issued by the
+    next one; whom the last one belongs to is not asked. Raises REQUEST_MALFORMED, LIMIT_EXCEEDED
     above 64 KiB, or KEY_UNREADABLE.
     """
     _limit(text, MAX_PEM_BYTES)
@@ -130,8 +132,8 @@ def load_verifier_pem(text: bytes) -> tuple[PublicKey, bytes]:
     labels = {label for label, _ in blocks}
     if labels == {"CERTIFICATE"}:
         key = load_verifier(blocks[0][1], is_certificate=True)
-        for _, der in blocks[1:]:
-            load_verifier(der, is_certificate=True)
+        if len(blocks) > 1:
+            _check_chain([der for _, der in blocks])
     elif labels == {"PUBLIC KEY"} and len(blocks) == 1:
         key = load_verifier(blocks[0][1], is_certificate=False)
     else:
@@ -142,6 +144,30 @@ def load_verifier_pem(text: bytes) -> tuple[PublicKey, bytes]:
             found=", ".join(sorted(labels))[:100],
         )
     return key, b"".join(encode_pem(label, der) for label, der in blocks)
+
+
+def _check_chain(ders: list[bytes]) -> None:
+    """Require that each certificate was issued by the next, and that all held when the leaf began.
+
+    As upstream, which takes the last one for the root.
+    """
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+    from cryptography.x509 import load_der_x509_certificate
+
+    try:
+        certificates = [load_der_x509_certificate(der) for der in ders]
+        for child, issuer in pairwise(certificates):
+            child.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as error:
+        reason = str(error) or "a signature does not verify"
+        raise MalformedError("REQUEST_MALFORMED", f"certificate chain: {reason}") from error
+    at = certificates[0].not_valid_before_utc
+    if not all(
+        each.not_valid_before_utc <= at <= each.not_valid_after_utc for each in certificates
+    ):
+        raise MalformedError(
+            "REQUEST_MALFORMED", "certificate chain: an issuer was not valid when the leaf began"
+        )
 
 
 def check_any_hash(key: PublicKey, signature: bytes, message: bytes) -> None:
