@@ -13,6 +13,10 @@ from touchplate.storage.s3 import S3Objects
 pytestmark = pytest.mark.slow
 
 SHORT = timedelta(milliseconds=500)
+NO_BUCKET = (
+    b"HTTP/1.1 404 Not Found\r\ncontent-length: 40\r\nconnection: close\r\n\r\n"
+    b"<Error><Code>NoSuchBucket</Code></Error>"
+)
 SECRET = S3_ENVIRON["AWS_SECRET_ACCESS_KEY"]
 
 
@@ -77,6 +81,15 @@ def test_no_bucket(endpoint: str) -> None:
     with pytest.raises(UnavailableError) as refused:
         S3Objects(f"s3://no-such-bucket/a?endpoint={endpoint}&region={REGION}", S3_ENVIRON)
     assert "NoSuchBucket" in str(refused.value)
+
+
+def test_bucket_gone(objects: S3Objects, proxy: Proxy) -> None:
+    """A bucket that goes away later takes its objects for nobody as never written."""
+    objects.put("a", b"one")
+    proxy.answer(b"GET ", NO_BUCKET)
+
+    with pytest.raises(UnavailableError):
+        objects.get("a")
 
 
 @pytest.mark.parametrize("name", ["AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"])

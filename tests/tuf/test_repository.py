@@ -311,6 +311,9 @@ def test_late_copy(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -
             for number in range(3):  # meanwhile the other one publishes, and a client sees it
                 second.publish({**TARGETS, "trusted_root.json": b"%d" % number})
             client.update(second, clock.now)
+            replace(key, data)
+            client.update(second, clock.now)  # the file is an old one now
+            return
         replace(key, data)
 
     files.replace = replace_late  # type: ignore[method-assign]
