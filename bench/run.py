@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-BENCHMARKS: Final = ("verify_process", "verify_many", "tilelog", "append_http")
+BENCHMARKS: Final = ("verify_process", "verify_many", "tilelog", "append_http", "index")
 
 
 def main(names: list[str]) -> int:

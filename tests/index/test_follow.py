@@ -239,6 +239,19 @@ def wait_for(index: Index, log: Log) -> None:
         time.sleep(0.005)
 
 
+def test_gives_way() -> None:
+    """Half of the time is left to requests, none of it far behind, whatever the clock does."""
+    with opened() as (log,):
+        log.append(*(body(number) for number in range(10)))
+        patient, hasty = (
+            index_of(MemoryIndex(), log, settings=IndexSettings(max_lag=lag)) for lag in (10, 9)
+        )
+
+        milliseconds = timedelta(milliseconds=1)
+        assert [patient._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [250, 1000, 0]
+        assert [hasty._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [0, 0, 0]
+
+
 def test_one_leads() -> None:
     """Of two indexes over one database one follows; the other takes over when its time is up."""
     settings = IndexSettings(poll=timedelta(milliseconds=2))

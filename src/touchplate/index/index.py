@@ -26,7 +26,8 @@ MAX_V1: Final = 10_001
 """Entries that a search by v1 keys gives: one more than that API answers."""
 MAX_V1_SCANNED: Final = 1_000_000
 
-_RETRY_SECONDS: Final = 1.0  # after a failure
+_RETRY: Final = timedelta(seconds=1)  # after a failure
+_MAX_REST: Final = timedelta(seconds=1)  # between two steps of work
 
 _logger = logging.getLogger(__name__)
 
@@ -204,20 +205,28 @@ class Index:
         followers = [(tree, self._follower(tree)) for tree in self._trees]
         told = ""
         while not self._closing.is_set():
-            worked = False
+            began_ms, worked = self._now_ms(), False
             try:
                 for tree, follower in followers:
                     worked |= self._leads(tree) and follower.step()
+                rest = self._rest(self._now_ms() - began_ms) if worked else self._settings.poll
             except TouchplateError as error:
                 # What cannot be indexed now is tried again; the operator is told once.
                 if told != str(error):
                     _logger.warning("the index cannot follow the log: %s: %s", error.code, error)
-                told = str(error)
-                self._closing.wait(_RETRY_SECONDS)
-                continue
-            told = ""
-            if not worked:
-                self._closing.wait(self._settings.poll.total_seconds())
+                told, rest = str(error), _RETRY
+            else:
+                told = ""
+            self._closing.wait(rest.total_seconds())
+
+    def _rest(self, worked_ms: int) -> timedelta:
+        """Give how long to leave the processor to requests after some work."""
+        behind = sum(
+            each.log.checkpoint().size - self._database.next(each.name) for each in self._trees
+        )
+        rest = timedelta(milliseconds=worked_ms if behind <= self._settings.max_lag else 0)
+        # Whatever the clock does.
+        return min(max(timedelta(), rest), _MAX_REST)
 
     def _leads(self, tree: Tree) -> bool:
         """Say whether this process follows the tree now; it asks again when half its time is up."""

@@ -17,5 +17,9 @@ class IndexSettings:
     max_batch: int = 4096
     """Entries that are read and indexed in one go; memory is bounded by it."""
 
+    max_lag: int = 65_536
+    """Up to so many entries behind, the index works half of the time and leaves the rest to
+    requests; further behind it works all of the time."""
+
     max_scanned: int = 100_000
     """Postings that one question may look at; its page then ends early, with a cursor."""
