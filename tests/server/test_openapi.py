@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.server.conftest import Server
 from touchplate.server.openapi import document
@@ -208,6 +212,28 @@ def test_good_entries(service: str, path: str, folder: str) -> None:
     parts = {"body": body, "media_type": "application/json"}
     assert ask_as_described(service, name, **parts) == 201
     assert described(body, "ProposedEntry" if name == "createLogEntry" else "CreateEntryRequest")
+
+
+@pytest.mark.slow
+def test_certificate() -> None:
+    """A request for a certificate and its answer are as described."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([]))
+    csr = b64encode(builder.sign(key, SHA256()).public_bytes(Encoding.PEM)).decode()
+    with World() as world:
+        body = {
+            "credentials": {"oidcIdentityToken": world.token()},
+            "certificateSigningRequest": csr,
+        }
+        response = world.transport.request(
+            "POST",
+            f"{world.url}/api/v2/signingCert",
+            body=json.dumps(body).encode(),
+            headers=(("content-type", "application/json"),),
+        )
+    assert response.status == 200
+    assert described(body, "SigningCertRequestV2")
+    assert described(json.loads(response.body), "SigningCert")
 
 
 @pytest.mark.slow
