@@ -50,6 +50,7 @@ class DirectProtocol(BoundedProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  uvicorn's own
         super().__init__(*args, **kwargs)
+        self._app = cast("App", self.app)
         self._exchange: Exchange | None = None  # whose body is being read
         self._idle_since: float | None = None
         self._usual_headers: tuple[object, bytes] = (None, b"")
@@ -98,8 +99,7 @@ class DirectProtocol(BoundedProtocol):
         self._end_message()
         chunks = exchange.chunks
         body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        app = cast("App", self.app)
-        app.call_direct(
+        self._app.call_direct(
             exchange.route, self.client, self.headers, body, partial(self._answer, exchange)
         )
 
@@ -141,7 +141,7 @@ class DirectProtocol(BoundedProtocol):
     def _direct_route(self) -> Route | None:
         """Give the route if the request is a plain one for a direct handler."""
         parser = self.parser
-        route = cast("App", self.app).direct.get((parser.get_method(), self.url))
+        route = self._app.direct.get((parser.get_method(), self.url))
         if route is None or self.flow.write_paused:
             return None
         cycle: Any = self.cycle  # None before the first request
