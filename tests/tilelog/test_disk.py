@@ -128,7 +128,7 @@ def test_power_cut(disk: Disk, tmp_path: Path, seed: int) -> None:
             cuts.append(disk.cut(len(receipts)))
 
     place = place_on(disk.folder)
-    log = place.open()
+    log = place.open(max_unsealed=2048)  # so that each bundle is sealed for itself
     disk.at_sync = at_sync
     while len(receipts) < 1200:
         numbers = range(len(receipts), len(receipts) + chance.randint(1, 60))
