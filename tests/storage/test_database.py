@@ -108,6 +108,16 @@ def test_claims(begun: LogDatabase) -> None:
     assert [begun.find(identity(n)) for n in (7, 5, 3, 9, 1, 2)] == [0, 1, 2, 3, 4, None]
 
 
+def test_find_all(begun: LogDatabase) -> None:
+    """Of many identities those that the log has are found at once."""
+    with begun.transaction() as transaction:
+        transaction.claim([identity(n) for n in (7, 5, 3)], 0)
+        transaction.store(EMPTY, replace(EMPTY, size=3), [segment(0, 3)])
+
+    assert begun.find_all([identity(n) for n in (3, 4, 7, 7)]) == {identity(3): 2, identity(7): 0}
+    assert begun.find_all([]) == {}
+
+
 def test_no_claims(begun: LogDatabase) -> None:
     """A batch may be empty."""
     with begun.transaction() as transaction:

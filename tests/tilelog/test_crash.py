@@ -137,6 +137,11 @@ class DyingLog:
         with self._fault.step():
             return self._under.find(identity)
 
+    def find_all(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Read, or fail."""
+        with self._fault.step():
+            return self._under.find_all(identities)
+
     def published(self) -> PublishedCheckpoint | None:
         """Read, or fail."""
         with self._fault.step():

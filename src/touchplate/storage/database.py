@@ -114,6 +114,9 @@ class LogDatabase(Protocol):
     def find(self, identity: bytes) -> int | None:
         """Give the index of the entry with this identity, or None."""
 
+    def find_all(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the index of each identity that the log has: many for little more than one."""
+
     def published(self) -> PublishedCheckpoint | None:
         """Give the checkpoint that was published last, or None before the first one."""
 

@@ -114,9 +114,13 @@ class Identities:
 
     def find(self, reader: apsw.Connection, identity: bytes) -> int | None:
         """Give the index of the entry with this identity, or None."""
+        return self.find_all(reader, (identity,)).get(identity)
+
+    def find_all(self, reader: apsw.Connection, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the index of each identity that the log has."""
         with self._lock:
             self._refresh(reader)
-            return self._find_all((identity,)).get(identity)
+            return self._find_all(identities)
 
     def load(self, connection: apsw.Connection) -> None:
         """Read what the tables say. Raises UnavailableError if a run is lost."""

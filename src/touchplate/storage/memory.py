@@ -59,6 +59,12 @@ class MemoryLog:
         with self._lock:
             return self._identities.get(identity)
 
+    def find_all(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the index of each identity that the log has."""
+        with self._lock:
+            known = self._identities
+            return {identity: known[identity] for identity in identities if identity in known}
+
     def published(self) -> PublishedCheckpoint | None:
         """Give the checkpoint that was published last."""
         with self._lock:

@@ -53,6 +53,10 @@ WITH given AS MATERIALIZED (
 SELECT n, entry FROM given WHERE entry IS NOT NULL
 """
 
+_FIND_ALL: Final = """
+SELECT identity, entry FROM unnest($1::bytea[]) AS given JOIN {table} ON identity = given
+"""
+
 _STORE: Final = """
 WITH stored AS (
     UPDATE logs
@@ -108,7 +112,7 @@ class PostgresLog:
                 raise
         self._table = f"identities_{self._log}"
         self._claim = _CLAIM.format(table=self._table)
-        self._find = f"SELECT entry FROM {self._table} WHERE identity = $1"  # noqa: S608 - a number
+        self._find_all = _FIND_ALL.format(table=self._table)
 
     @contextmanager
     def transaction(self) -> Iterator[LogTransaction]:
@@ -144,8 +148,11 @@ class PostgresLog:
 
     def find(self, identity: bytes) -> int | None:
         """Give the index of the entry with this identity."""
-        rows = self._readers.fetch(self._find, identity)
-        return rows[0][0] if rows else None
+        return self.find_all([identity]).get(identity)
+
+    def find_all(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the index of each identity that the log has."""
+        return dict(self._readers.fetch(self._find_all, identities))
 
     def published(self) -> PublishedCheckpoint | None:
         """Give the checkpoint that was published last."""

@@ -133,6 +133,11 @@ class SQLiteLog:
         with self._reading, _translated(self._path):
             return self._identities.find(self._reader, identity)
 
+    def find_all(self, identities: Sequence[bytes]) -> dict[bytes, int]:
+        """Give the index of each identity that the log has."""
+        with self._reading, _translated(self._path):
+            return self._identities.find_all(self._reader, identities)
+
     def published(self) -> PublishedCheckpoint | None:
         """Give the checkpoint that was published last."""
         with self._reading, _translated(self._path):

@@ -166,10 +166,12 @@ class Auditor:
         if stamps is None:
             self._fault(f"stamps of bundle {index}", "are missing, or too few")
             return
-        for place in range(width):
+        parts = [stamps[at : at + STAMP_SIZE] for at in range(0, width * STAMP_SIZE, STAMP_SIZE)]
+        known = self._database.find_all([parse_stamp(stamp)[1] for stamp in parts])
+        for place, stamp in enumerate(parts):
             entry = index * TILE_WIDTH + place
-            time_ms, identity = parse_stamp(stamps[place * STAMP_SIZE : (place + 1) * STAMP_SIZE])
-            found = self._database.find(identity)
+            time_ms, identity = parse_stamp(stamp)
+            found = known.get(identity)
             if found != entry:
                 if found is not None and found < entry and self._is_same(found, identity):
                     self._fault(f"entry {entry}", f"has the identity of entry {found}")

@@ -61,14 +61,15 @@ def _check_stamps(database: LogDatabase, tiles: Tiles, index: int, width: int, t
     stamps = tiles.read_stamps(index, width)
     if stamps is None:
         raise missing(f"the stamps of bundle {index}")
-    for place in range(width):
+    parts = [stamps[at : at + STAMP_SIZE] for at in range(0, width * STAMP_SIZE, STAMP_SIZE)]
+    known = database.find_all([parse_stamp(stamp)[1] for stamp in parts])
+    for place, stamp in enumerate(parts):
         entry = index * TILE_WIDTH + place
-        stamp = stamps[place * STAMP_SIZE : (place + 1) * STAMP_SIZE]
         entry_ms, identity = parse_stamp(stamp)
         if entry_ms < time_ms:
             raise _invalid(f"entry {entry} is older than the one before it")
-        if database.find(identity) != entry:
-            raise _invalid(f"the identity of entry {entry} leads to {database.find(identity)}")
+        if known.get(identity) != entry:
+            raise _invalid(f"the identity of entry {entry} leads to {known.get(identity)}")
         time_ms = entry_ms
     return time_ms
 
