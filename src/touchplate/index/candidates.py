@@ -10,7 +10,7 @@ from typing import Final
 
 from touchplate.storage.index import IndexDatabase
 
-_FIRST_READ: Final = 64
+_FIRST_READ: Final = 32
 _MOST_READ: Final = 2048
 
 
@@ -110,16 +110,15 @@ class _Stream:
                 self._place += 1
             if self._until is not None and self._is_at_end():
                 return None
-            if self._until is not None and not self._is_beyond(entry):
-                entry = self._until - 1 if self._newest_first else self._until + 1
+            if self._until is not None:
+                following = self._until - 1 if self._newest_first else self._until + 1
+                if entry < following if self._newest_first else entry > following:
+                    # Another condition has few entries here: most of what is read is passed over.
+                    self._read = _FIRST_READ
+                else:
+                    entry = following
+                    self._read = min(_MOST_READ, 2 * self._read)
             self._fill(entry)
-
-    def _is_beyond(self, entry: int) -> bool:
-        """Say whether an entry lies behind what is known."""
-        until = self._until
-        if until is None:
-            return True
-        return entry < until if self._newest_first else entry > until
 
     def _is_at_end(self) -> bool:
         return self._until == (self._start if self._newest_first else self._stop - 1)
@@ -148,4 +147,3 @@ class _Stream:
         self._known, self._place = sorted(known, reverse=self._newest_first), 0
         self._until = until
         self._budget.take(len(found) + 1)
-        self._read = min(_MOST_READ, 2 * self._read)
