@@ -45,15 +45,13 @@ class PublicKey:
     """A key that can be used: its bytes parsed, and its kind is one that we support.
 
     Two keys are equal if their SubjectPublicKeyInfo is. A plain class, since it must not be taken
-    for a tuple of its parts; nothing assigns to it after `__init__`.
+    for a tuple of its parts; after `__init__` nothing assigns to it but its own `key_id`.
     """
 
-    __slots__ = ("_schemes", "_verify", "algorithms", "crypto", "key_id", "kind", "spki")
+    __slots__ = ("_key_id", "_schemes", "_verify", "algorithms", "crypto", "kind", "spki")
 
     spki: Final[bytes]
     """SubjectPublicKeyInfo, DER, as it was read."""
-    key_id: Final[bytes]
-    """SHA-256 of `spki`."""
     kind: Final[str]
     """`ecdsa-p256`, `ecdsa-p384`, `ecdsa-p521`, `rsa-2048`, …, `ed25519`, `ml-dsa-65`, …"""
     algorithms: Final[tuple[Algorithm, ...]]
@@ -71,12 +69,19 @@ class PublicKey:
     ) -> None:
         """Take the parts; the functions below make them."""
         self.spki = spki
-        self.key_id = sha256(spki).digest()
+        self._key_id: bytes | None = None
         self.kind = kind
         self.algorithms = algorithms
         self.crypto = crypto
         self._schemes = schemes
         self._verify: Callable[..., None] = crypto.verify
+
+    @property
+    def key_id(self) -> bytes:
+        """SHA-256 of `spki`, computed when it is first asked for."""
+        if self._key_id is None:
+            self._key_id = sha256(self.spki).digest()
+        return self._key_id
 
     def __eq__(self, other: object) -> bool:
         """Compare the SubjectPublicKeyInfo."""

@@ -72,8 +72,10 @@ def promise_time(entry: TransparencyLogEntry, logs: Sequence[TransparencyLog]) -
         raise VerificationError("SET_INVALID", "an entry of a v2 log has no inclusion promise")
     log = logs[0]
     key = log.key
-    algorithm = next((a for a in key.algorithms if (a.kind, a.hash) == ("ecdsa", "sha256")), None)
-    if algorithm is None:
+    for algorithm in key.algorithms:
+        if algorithm.kind == "ecdsa" and algorithm.hash == "sha256":
+            break
+    else:
         raise VerificationError(
             "SET_INVALID", "v1 logs promise with ECDSA and SHA-256", found=key.kind
         )
