@@ -216,12 +216,14 @@ def test_loaded_on_use() -> None:
 
 
 @pytest.mark.slow
-def test_process(start: Start, tmp_path: Path) -> None:
-    """`--grpc-listen` serves the log by gRPC too, and SIGTERM ends both."""
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_process(start: Start, tmp_path: Path, workers: str) -> None:
+    """`--grpc-listen` serves the log by gRPC too, from each worker, and SIGTERM ends both."""
     with socket.socket() as free:
         free.bind(LOOPBACK)
         port = free.getsockname()[1]
-    server = start(tmp_path / "data", "--grpc-listen", f"127.0.0.1:{port}")
+    options = ("--grpc-listen", f"127.0.0.1:{port}", "--workers", workers)
+    server = start(tmp_path / "data", *options)
     server.wait_until_ready()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as to:
         call = to.unary_unary(f"/{NAME}/GetCheckpoint")

@@ -20,7 +20,8 @@ from touchplate.protobuf.sigstore_rekor_v1_pb2 import TransparencyLogEntry
 from touchplate.server import grpc as server_grpc
 from touchplate.server.grpc import GrpcServer, serve_grpc
 from touchplate.tlog import TlogSettings
-from touchplate.tlog.grpc import SERVICE, rekor_handler
+from touchplate.tlog.grpc import SERVICE, TakeRequest, address_of, rekor_handler
+from touchplate.transport.asgi import TooOftenError
 
 Requests = Callable[[int], list[bytes]]
 Worked = Callable[[str], bytes]
@@ -60,9 +61,9 @@ class Client:
         return caught.value
 
 
-def start(service: Service) -> GrpcServer:
+def start(service: Service, take_request: TakeRequest | None = None) -> GrpcServer:
     """Serve the log of this service on a free port."""
-    found = server_grpc.Service(SERVICE, rekor_handler(service.log))
+    found = server_grpc.Service(SERVICE, rekor_handler(service.log, take_request))
     return serve_grpc([found], ("127.0.0.1", 0))
 
 
@@ -330,3 +331,44 @@ def test_body_is_the_same(client: Client, worked: Worked) -> None:
     logged = json.loads(entry.canonicalized_body)["spec"]["hashedRekordV002"]
     assert b64decode(logged["data"]["digest"]) == b64decode(request["digest"])
     assert logged["signature"]["verifier"] == request["signature"]["verifier"]
+
+
+def test_limited(service: Service, requests_v2: Requests) -> None:
+    """An address that calls too often is RESOURCE_EXHAUSTED; reading is counted apart."""
+    taken: list[tuple[str, str]] = []
+
+    def take(method: str, address: str) -> tuple[tuple[str, str], ...]:
+        taken.append((method, address))
+        if taken.count((method, address)) > 1:
+            raise TooOftenError(7, (("retry-after", "7"), ("ratelimit", '"address";r=0;t=9')))
+        return (("ratelimit", '"address";r=1;t=2'),)
+
+    server = start(service, take)
+    client = Client(server)
+    first, second = requests_v2(2)
+    _, call = client.create(first)
+    assert dict(call.trailing_metadata())["ratelimit"] == '"address";r=1;t=2'
+    error = client.refused(second)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert initial(error)["retry-after"] == "7"
+    assert dict(error.trailing_metadata())["grpc-retry-pushback-ms"] == "7000"
+    client.call("GetCheckpoint", Empty(), HttpBody)
+    assert taken == [("POST", "127.0.0.1")] * 2 + [("GET", "127.0.0.1")]
+    assert service.tiles.checkpoint().size == 1
+    client.channel.close()
+    server.stop(5)
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [
+        ("ipv4:192.0.2.1:50051", "192.0.2.1"),
+        ("ipv6:%5B::1%5D:50051", "::1"),
+        ("ipv6:[2001:db8::1]:443", "2001:db8::1"),
+        ("unix:/run/a.sock", "unix:/run/a.sock"),
+        ("", ""),
+    ],
+)
+def test_address(peer: str, address: str) -> None:
+    """The address of a call, without its port."""
+    assert address_of(peer) == address

@@ -63,7 +63,7 @@ def serve_deployment(
     threads = settings.threads or max(4, 2 * (os.cpu_count() or 1) // settings.workers)
     with (
         ThreadPoolExecutor(threads, thread_name_prefix="work") as executor,
-        _speaking_grpc(deployment, settings),
+        _speaking_grpc(deployment, settings, limits),
     ):
         app = App(deployment.routes, executor, deployment.health.metrics.observe, limits)
         server = _Server(_config(app, settings), impatient=until.impatient)
@@ -74,7 +74,9 @@ def serve_deployment(
 
 
 @contextmanager
-def _speaking_grpc(deployment: Deployment, settings: ServeSettings) -> Iterator[None]:
+def _speaking_grpc(
+    deployment: Deployment, settings: ServeSettings, limits: Limits
+) -> Iterator[None]:
     """Answer gRPC too, if an address is set for it."""
     asked = settings.grpc
     if asked.listen is None:
@@ -85,7 +87,7 @@ def _speaking_grpc(deployment: Deployment, settings: ServeSettings) -> Iterator[
     from touchplate.tlog.grpc import SERVICE, rekor_handler
 
     server = serve_grpc(
-        [Service(SERVICE, rekor_handler(deployment.shards.active))],
+        [Service(SERVICE, rekor_handler(deployment.shards.active, limits.take_request))],
         asked.listen,
         tls=asked.tls,
         share_port=settings.workers > 1,

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -55,6 +56,9 @@ MAX_SECONDS: Final = 20.0
 
 _CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
+# Method (POST writes, GET reads) and address of a call; gives metadata, raises TooOftenError.
+TakeRequest = Callable[[str, str], tuple[tuple[str, str], ...]]
+
 RequestT = TypeVar("RequestT", bound=Message)
 Call = Callable[[bytes, grpc.ServicerContext], Message]
 
@@ -67,8 +71,10 @@ class FaultError(Exception):
         self.fault = fault
 
 
-def rekor_handler(tree: TransparencyLog) -> grpc.GenericRpcHandler:
-    """Give the service; any number of threads may run its calls."""
+def rekor_handler(
+    tree: TransparencyLog, take_request: TakeRequest | None = None
+) -> grpc.GenericRpcHandler:
+    """Give the service; any number of threads may run its calls. `take_request` counts each."""
     calls = _Rekor(tree)
     methods: dict[str, tuple[type[Any], Callable[[Any, Any], Message]]] = {
         "CreateEntry": (CreateEntryRequest, calls.create_entry),
@@ -80,18 +86,27 @@ def rekor_handler(tree: TransparencyLog) -> grpc.GenericRpcHandler:
         SERVICE,
         {
             name: grpc.unary_unary_rpc_method_handler(
-                _guard(kind, call), response_serializer=lambda message: message.SerializeToString()
+                _guard(kind, call, take_request),
+                response_serializer=lambda message: message.SerializeToString(),
             )
             for name, (kind, call) in methods.items()
         },
     )
 
 
-def _guard(kind: type[RequestT], call: Callable[[RequestT, grpc.ServicerContext], Message]) -> Call:
+def _guard(
+    kind: type[RequestT],
+    call: Callable[[RequestT, grpc.ServicerContext], Message],
+    take_request: TakeRequest | None,
+) -> Call:
     """Read the request and translate what goes wrong: a bug costs one call and is not shown."""
 
     def answer(data: bytes, context: grpc.ServicerContext) -> Message:
         try:
+            if take_request is not None:
+                method = "POST" if kind is CreateEntryRequest else "GET"
+                state = take_request(method, address_of(context.peer()))
+                context.set_trailing_metadata(state)
             return call(kind.FromString(data), context)
         except DecodeError as error:
             fault = Fault(v2_fault.INVALID_ARGUMENT, 400, str(error))
@@ -197,6 +212,14 @@ class _Rekor:
         proof.hashes.extend(receipt.proof)
         proof.checkpoint.envelope = checkpoint.envelope
         return entry
+
+
+def address_of(peer: str) -> str:
+    """Give the address of a peer as gRPC names it: `ipv4:192.0.2.1:443`, `ipv6:%5B::1%5D:443`."""
+    kind, _, rest = unquote(peer).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return peer
+    return rest.rpartition(":")[0].strip("[]")
 
 
 def read_request(message: CreateEntryRequest, settings: TlogSettings) -> AnyRequest:
