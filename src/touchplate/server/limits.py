@@ -9,6 +9,7 @@ import ipaddress
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import blake2b
 from math import ceil
 from mmap import mmap
@@ -137,6 +138,7 @@ class Limits:
         return peer
 
 
+@lru_cache(maxsize=4096)
 def client_of(address: str) -> str:
     """Give what counts as one client: an IPv4 address, or the /64 of an IPv6 one."""
     try:
