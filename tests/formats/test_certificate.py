@@ -248,6 +248,9 @@ def test_cve_2026_40097_extension_cut_off(extension: bytes) -> None:
         (made(validity=encode(0x30, MOMENT * 3)), "two times"),
         (made(validity=encode(0x30, MOMENT)), "beyond"),
         (made(validity=encode(0x30, encode(0x04, b"300101000000Z") + MOMENT)), "a time should"),
+        (made(validity=encode(0x30, MOMENT + encode(0x18, b"300101000000Z"))), "of the form"),
+        (made(encode(0x31, KEY_USAGE_ID + b"\x04\x00")), "tag"),
+        (made(b"\x30\x08" + KEY_USAGE_ID + b"\x04\x01"), "beyond"),
         (made(extension_of(KEY_USAGE_ID, b"\x04\x00"), version=b""), "version 1"),
         (made(b""), "0 extensions"),
         (

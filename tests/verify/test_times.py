@@ -429,6 +429,22 @@ def test_promise_of_another_key(mint: Mint) -> None:
     assert refused(mint, members) == "SET_INVALID"
 
 
+@pytest.mark.parametrize(("kind", "is_taken"), [("p384", True), ("rsa2048", False)])
+def test_promise_by_kind_of_key(mint: Mint, kind: str, is_taken: bool) -> None:
+    """V1 logs sign with ECDSA and SHA-256, whatever the curve; RSA with the same hash is none."""
+    other = mint.with_(v1_key=new_key(kind, 360))
+    members = other.bundle("v1-message")
+
+    def listed(root: dict[str, Any]) -> None:
+        root["tlogs"][0] = log_json("https://log-v1.example.test", other.v1_key)
+
+    root = mint.trusted_root(listed)
+    if is_taken:
+        assert mint.verify(members, root=root).times[0].source == "log"
+    else:
+        assert refused(mint, members, root=root) == "SET_INVALID"
+
+
 def test_promise_with_ed25519(mint: Mint) -> None:
     """V1 logs sign with ECDSA: a promise is not looked for under another kind of key."""
     strange = new_key("ed25519", 350)
