@@ -272,6 +272,14 @@ def test_cut_commit(new_postgres: Callable[[], str]) -> None:
         log.close()
 
 
+def test_several_hosts(uri: str) -> None:
+    """Of several hosts in the URI one that answers is used."""
+    log = PostgresLog(uri.replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:"), "log")
+    grow(log)
+    assert size_of(log) == 1
+    log.close()
+
+
 def test_wrong_password(new_postgres: Callable[[], str]) -> None:
     """A password that is refused is not told to anyone."""
     uri = new_postgres().replace("%20only", "%20wrong-hunter2")
