@@ -37,7 +37,7 @@ CREATE TABLE runs (
 ) STRICT;
 """
 
-RUN_ENTRIES: Final = 65_536  # about how many entries the smallest runs have
+RUN_ENTRIES: Final = 131_072  # about how many entries the smallest runs have
 _MERGED: Final = 8  # as many neighbouring runs of about one size are merged into one
 _REINDEXED: Final = 262_144  # identities that making the index again holds in memory
 _ATTEMPTS: Final = 5  # at reading which runs there are, while another process replaces them
