@@ -240,6 +240,7 @@ class Supervisor:
                     return
                 elif now >= self._kill_at:
                     self._send(signal.SIGKILL)
+                    self._kill_at = now + 1
                 came, ready = self._signals.wait(self._ready, self._pause(now))
                 if ready:
                     began = set(os.read(self._ready, 4096))

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import closing, nullcontext
 from datetime import UTC, datetime
+from threading import active_count
 from types import MappingProxyType
 from typing import Final
 
@@ -86,6 +87,7 @@ class _Server:
 
     def run_workers(self) -> None:
         """Answer in worker processes, which this one watches."""
+        assert active_count() == 1, "only a process with one thread can fork"  # noqa: S101
         signals = Signals()
         grpc = self._settings.grpc.listen
         with (
