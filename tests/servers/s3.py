@@ -6,6 +6,7 @@
 It listens on loopback only and sends nothing anywhere. `why_not()` says why a test must be skipped.
 """
 
+import itertools
 import json
 import secrets
 import shutil
@@ -141,9 +142,9 @@ class S3Server:
         if self._program is not None:
             self._program.end(signal.SIGKILL)
             self._program = None
-        for port in self._ports:
-            for kind in ("s3", "s3-grpc", "filer"):
-                Path(f"/tmp/seaweedfs-{kind}-{port}.sock").unlink(missing_ok=True)  # noqa: S108 - its choice
+        for kind, port in itertools.product(("s3", "master", "volume", "filer"), self._ports):
+            # What it leaves behind when it is killed, in a folder of its own choice.
+            Path(f"/tmp/seaweedfs-{kind}-grpc-{port}.sock").unlink(missing_ok=True)  # noqa: S108
 
     def close(self) -> None:
         """Stop it and remove the folder."""
