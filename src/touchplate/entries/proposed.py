@@ -140,8 +140,10 @@ def read_proposed(values: JsonObject) -> Proposed:
     Raises SchemaError: ENTRY_KIND_UNSUPPORTED for a word that is no kind, else REQUEST_MALFORMED.
     """
     kind, version, spec = (values.get(name) for name in ("kind", "apiVersion", "spec"))
-    if not isinstance(kind, str) or kind not in KNOWN_KINDS:
-        raise SchemaError("kind", f'invalid kind value: "{_shown(kind)}"')
+    if not isinstance(kind, str | None):
+        raise SchemaError("type", "kind in body must be of type string")
+    if kind not in KNOWN_KINDS:
+        raise SchemaError("kind", f'invalid kind value: "{ascii(kind or "")[1:-1][:100]}"')
     for name, value in (("apiVersion", version), ("spec", spec)):
         if value is None:
             raise SchemaError("required", f"{name} in body is required")
@@ -152,6 +154,3 @@ def read_proposed(values: JsonObject) -> Proposed:
         raise SchemaError("pattern", f"apiVersion in body should match '^{_SEMVER.pattern}$'")
     return Proposed(kind, version, Fields(spec, error="REQUEST_MALFORMED"))
 
-
-def _shown(value: object) -> str:
-    return ascii(value)[1:-1][:100] if isinstance(value, str) else ""
