@@ -320,7 +320,7 @@ def test_interrupted_anywhere(seed: int, tmp_path: Path) -> None:
         for _ in range(30):
             database = SQLiteIndex(tmp_path / "index.db")
             index = index_of(database, log, settings=IndexSettings(max_batch=256))
-            left = chance.randrange(1, 900)
+            left = chance.randrange(1, 60)
 
             def pause() -> None:
                 nonlocal left

