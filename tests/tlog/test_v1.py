@@ -334,7 +334,7 @@ def test_bad_retrieve(service: Service, query: object, status: int, code: int) -
         (b'{"kind":"dsse"}', 422, 602, "apiVersion in body is required"),
         (b'{"kind":"dsse","apiVersion":"0.0.1"}', 422, 602, "spec in body is required"),
         (b'{"kind":"rpm","apiVersion":"0.0.1","spec":{}}', 400, 400, "entry kind 'rpm'"),
-        (b'{"kind":5,"apiVersion":"0.0.1","spec":{}}', 422, 422, "invalid kind value"),
+        (b'{"kind":5,"apiVersion":"0.0.1","spec":{}}', 422, 601, "kind in body must be"),
         (b'{"kind":"dsse","apiVersion":1,"spec":{}}', 422, 601, "apiVersion in body must be"),
         (b'{"kind":"dsse","apiVersion":"0.0.1","spec":[]}', 422, 601, "spec in body must be"),
         (b'{"kind":"dsse","apiVersion":"9","spec":{}}', 422, 605, "should match"),
