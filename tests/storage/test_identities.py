@@ -102,6 +102,16 @@ def test_bounded_memory(folder: Folder) -> None:
     assert held <= (RUN + 8) * 32
 
 
+def test_bounded_memory_of_a_reader(folder: Folder) -> None:
+    """A process that only looks up does not keep what another one has put into runs."""
+    database, reader = folder.open(), folder.open()
+    for start in range(0, 1000, 4):
+        append(database, list(range(start, start + 4)))
+        database.tidy()
+        assert reader.find(identity(start)) == start
+        assert len(reader._identities._recent) <= 3 * RUN
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_many_processes(folder: Folder, seed: int) -> None:
     """Processes that claim, find and tidy in any order agree with one dict."""

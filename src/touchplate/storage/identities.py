@@ -40,6 +40,7 @@ CREATE TABLE runs (
 RUN_ENTRIES: Final = 131_072  # about how many entries the smallest runs have
 _MERGED: Final = 8  # as many neighbouring runs of about one size are merged into one
 _REINDEXED: Final = 262_144  # identities that making the index again holds in memory
+_LARGE: Final = 2  # how many runs may gather in memory, if there is no need
 _ATTEMPTS: Final = 5  # at reading which runs there are, while another process replaces them
 
 
@@ -69,6 +70,7 @@ class Identities:
         """Keep runs in `folder`, which is made when it is needed."""
         self._folder = folder
         self._run_entries = run_entries
+        self._swept: tuple[RunRow, ...] | None = None  # the runs beside which no other files are
         self._lock = Lock()  # of everything below
         self._rows: tuple[RunRow, ...] = ()
         self._runs: tuple[Run, ...] = ()
@@ -137,8 +139,9 @@ class Identities:
                 pass
             with reading() as connection:
                 rows = _run_rows(connection)
-            if alone and rows != self._rows:
+            if alone and rows != self._swept:
                 self._remove_strays(rows)
+                self._swept = rows
         self._take_up(rows, reading)
 
     def reindex(self, writer: apsw.Connection, identities: Iterable[bytes], size: int) -> None:
@@ -188,6 +191,11 @@ class Identities:
                 self._reload(connection)
                 return
             self._add(identities)
+        if len(self._recent) > _LARGE * self._run_entries:
+            # Nobody tidies in this process; what another one has put into runs need not stay here.
+            rows = _run_rows(connection)
+            if rows and rows[-1].stop > self._known - len(self._recent):
+                self._reload(connection)
 
     def _reload(self, connection: apsw.Connection) -> None:
         rows, runs, recent = self._read(connection)
