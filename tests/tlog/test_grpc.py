@@ -63,7 +63,7 @@ class Client:
 
 def start(service: Service, take_request: TakeRequest | None = None) -> GrpcServer:
     """Serve the log of this service on a free port."""
-    found = server_grpc.Service(SERVICE, rekor_handler(service.log, take_request))
+    found = server_grpc.Service(SERVICE, rekor_handler(service.shards, take_request))
     return serve_grpc([found], ("127.0.0.1", 0))
 
 

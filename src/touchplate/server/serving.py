@@ -87,7 +87,7 @@ def _speaking_grpc(
     from touchplate.tlog.grpc import SERVICE, rekor_handler
 
     server = serve_grpc(
-        [Service(SERVICE, rekor_handler(deployment.shards.active, limits.take_request))],
+        [Service(SERVICE, rekor_handler(deployment.shards, limits.take_request))],
         asked.listen,
         tls=asked.tls,
         share_port=settings.workers > 1,

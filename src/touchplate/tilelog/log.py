@@ -31,7 +31,7 @@ from touchplate.tilelog.entry import (
 from touchplate.tilelog.publish import Publisher
 from touchplate.tilelog.seal import Sealer
 from touchplate.tilelog.settings import TileLogSettings
-from touchplate.tilelog.tiles import Tiles, existing
+from touchplate.tilelog.tiles import Tiles, checkpoint_of, existing
 
 Ticket = TypeVar("Ticket")
 
@@ -150,6 +150,10 @@ class TileLog:
         With cosigning it is the newest that was cosigned, else the newest there is.
         """
         return self._tiles.published()
+
+    def committed(self) -> SignedCheckpoint:
+        """Give the newest checkpoint, which witnesses may not have signed yet."""
+        return checkpoint_of(self._tiles.state())
 
     def publish_again(self) -> SignedCheckpoint:
         """Have the newest checkpoint cosigned anew, and published; give what is published.

@@ -1,4 +1,4 @@
-"""gRPC of the transparency log: `dev.sigstore.rekor.v2.Rekor`, of one tree.
+"""gRPC of the transparency log: `dev.sigstore.rekor.v2.Rekor`, of the active tree.
 
 A call is answered as the same request is over HTTP (`routes`), by the same checks and the same
 table of faults. It holds its thread until the entry is in the log. Imported only where gRPC is to
@@ -19,7 +19,7 @@ from touchplate.entries import dsse_v002, hashedrekord_v002
 from touchplate.entries.admission import Admitted
 from touchplate.entries.create_entry import admit
 from touchplate.entries.protojson import Verifier
-from touchplate.errors import MalformedError, TouchplateError, UnavailableError
+from touchplate.errors import MalformedError, RefusedError, TouchplateError, UnavailableError
 from touchplate.keys.algorithms import NAMES
 from touchplate.protobuf.google_api_pb2 import HttpBody
 from touchplate.protobuf.sigstore_rekor_v1_pb2 import TransparencyLogEntry
@@ -34,6 +34,7 @@ from touchplate.tilelog.entry import Receipt
 from touchplate.tlog import v2_fault
 from touchplate.tlog.log import TransparencyLog
 from touchplate.tlog.settings import TlogSettings
+from touchplate.tlog.shards import Shards
 from touchplate.tlog.static import ENTRIES, answer_checkpoint, answer_tile
 from touchplate.tlog.v2_fault import (
     FROZEN,
@@ -72,10 +73,10 @@ class FaultError(Exception):
 
 
 def rekor_handler(
-    tree: TransparencyLog, take_request: TakeRequest | None = None
+    shards: Shards, take_request: TakeRequest | None = None
 ) -> grpc.GenericRpcHandler:
     """Give the service; any number of threads may run its calls. `take_request` counts each."""
-    calls = _Rekor(tree)
+    calls = _Rekor(shards)
     methods: dict[str, tuple[type[Any], Callable[[Any, Any], Message]]] = {
         "CreateEntry": (CreateEntryRequest, calls.create_entry),
         "GetTile": (TileRequest, calls.get_tile),
@@ -139,19 +140,21 @@ def _end(context: grpc.ServicerContext, fault: Fault) -> None:
 
 
 class _Rekor:
-    """The calls of one tree."""
+    """The calls, of whichever tree is active."""
 
-    def __init__(self, tree: TransparencyLog) -> None:
-        self._tree = tree
-        self._frozen = False  # as far as this process knows; it is for ever
+    def __init__(self, shards: Shards) -> None:
+        self._shards = shards
+        # The tree that was found frozen, and the last one; until another comes after it.
+        self._frozen: TransparencyLog | None = None
 
     def create_entry(
         self, message: CreateEntryRequest, context: grpc.ServicerContext
     ) -> TransparencyLogEntry:
         """Append an entry: what POST /api/v2/log/entries does."""
-        if self._frozen:
+        tree = self._shards.active
+        if self._frozen is tree:
             raise FaultError(FROZEN)
-        settings = self._tree.settings
+        settings = tree.settings
         try:
             request = read_request(message, settings)
         except MalformedError as error:
@@ -160,58 +163,56 @@ class _Rekor:
             admitted = admit(request, settings.algorithms)
         except TouchplateError as error:
             raise FaultError(not_admitted(request, error)) from error
-        receipt = self._append(admitted, context)
-        self._tree.note_appended(admitted, receipt)
+        tree, receipt = self._append(tree, admitted, context)
+        tree.note_appended(admitted, receipt)
         if receipt.duplicate and settings.duplicate_is_conflict:
             raise FaultError(conflict(receipt.index))
         context.send_initial_metadata((("x-http-code", "201"),))
-        return self._entry(admitted, receipt)
+        return _entry(tree, admitted, receipt)
 
     def get_checkpoint(self, _: Empty, _context: grpc.ServicerContext) -> HttpBody:
         """Give the checkpoint."""
-        return _file(answer_checkpoint(self._tree))
+        return _file(answer_checkpoint(self._shards.active))
 
     def get_tile(self, message: TileRequest, _: grpc.ServicerContext) -> HttpBody:
         """Give a tile."""
-        return _file(answer_tile(self._tree, f"{message.L}/{message.N}"))
+        return _file(answer_tile(self._shards.active, f"{message.L}/{message.N}"))
 
     def get_entry_bundle(self, message: EntryBundleRequest, _: grpc.ServicerContext) -> HttpBody:
         """Give an entry bundle."""
-        return _file(answer_tile(self._tree, f"{ENTRIES}/{message.N}"))
+        return _file(answer_tile(self._shards.active, f"{ENTRIES}/{message.N}"))
 
-    def _append(self, admitted: Admitted, context: grpc.ServicerContext) -> Receipt:
-        """Append, and wait no longer than the caller does; the entry may be logged all the same."""
-        left = context.time_remaining()
+    def _append(
+        self, tree: TransparencyLog, admitted: Admitted, context: grpc.ServicerContext
+    ) -> tuple[TransparencyLog, Receipt]:
+        """Append, and wait no longer than the caller does; the entry may be logged all the same.
+
+        An entry that finds its tree frozen goes to the one that comes after it, if there is one.
+        """
         try:
-            future = self._tree.tiles.append(self._tree.submission(admitted))
-            context.add_callback(future.cancel)
-            return future.result(MAX_SECONDS if left is None else min(left, MAX_SECONDS))
+            submission = tree.submission(admitted)
+            while True:
+                left = context.time_remaining()
+                try:
+                    future = tree.tiles.append(submission)
+                    context.add_callback(future.cancel)
+                    seconds = MAX_SECONDS if left is None else min(left, MAX_SECONDS)
+                    return tree, future.result(seconds)
+                except RefusedError as error:
+                    if error.code != "LOG_FROZEN" or not self._shards.follow(tree):
+                        raise
+                    tree = self._shards.active
         except TimeoutError as error:
             text = "the log did not answer in time; try again, the entry may be in it"
             raise FaultError(Fault(v2_fault.DEADLINE_EXCEEDED, 504, text)) from error
         except CancelledError as error:
             raise FaultError(Fault(v2_fault.CANCELLED, 499, "the caller gave up")) from error
         except TouchplateError as error:
-            self._tree.note_failure(error)
+            tree.note_failure(error)
             fault = not_appended(error)
-            self._frozen = fault is FROZEN
+            if fault is FROZEN:
+                self._frozen = tree
             raise FaultError(fault) from error
-
-    def _entry(self, admitted: Admitted, receipt: Receipt) -> TransparencyLogEntry:
-        checkpoint = receipt.checkpoint
-        entry = TransparencyLogEntry(
-            log_index=receipt.index, canonicalized_body=record_data(receipt.record)
-        )
-        entry.log_id.key_id = self._tree.key.log_id
-        entry.kind_version.kind = admitted.kind
-        entry.kind_version.version = admitted.version
-        proof = entry.inclusion_proof
-        proof.log_index = receipt.index
-        proof.root_hash = checkpoint.root
-        proof.tree_size = checkpoint.size
-        proof.hashes.extend(receipt.proof)
-        proof.checkpoint.envelope = checkpoint.envelope
-        return entry
 
 
 def address_of(peer: str) -> str:
@@ -253,6 +254,23 @@ def _verifier(message: VerifierMessage) -> Verifier:
     is_certificate = message.WhichOneof("verifier") == "x509_certificate"
     raw = message.x509_certificate if is_certificate else message.public_key
     return Verifier(raw.raw_bytes, is_certificate, NAMES.get(message.key_details, ""))
+
+
+def _entry(tree: TransparencyLog, admitted: Admitted, receipt: Receipt) -> TransparencyLogEntry:
+    checkpoint = receipt.checkpoint
+    entry = TransparencyLogEntry(
+        log_index=receipt.index, canonicalized_body=record_data(receipt.record)
+    )
+    entry.log_id.key_id = tree.key.log_id
+    entry.kind_version.kind = admitted.kind
+    entry.kind_version.version = admitted.version
+    proof = entry.inclusion_proof
+    proof.log_index = receipt.index
+    proof.root_hash = checkpoint.root
+    proof.tree_size = checkpoint.size
+    proof.hashes.extend(receipt.proof)
+    proof.checkpoint.envelope = checkpoint.envelope
+    return entry
 
 
 def _file(response: Response) -> HttpBody:

@@ -32,10 +32,12 @@ PROOF_FAILURES: Final = "rekor_v2_inclusion_proof_failure_total"
 COUNTERS: Final = (NEW_V1_ENTRIES, *NEW_ENTRIES.values(), PROOF_FAILURES)
 
 
-def tile_log_settings(key: LogKey, now_ms: Callable[[], int]) -> TileLogSettings:
+def tile_log_settings(
+    key: LogKey, now_ms: Callable[[], int], name: str = "tlog"
+) -> TileLogSettings:
     """Give the settings of the `TileLog` that `TransparencyLog` runs on."""
     return TileLogSettings(
-        name="tlog",
+        name=name,
         entries_tile="entries",
         split=split_records,
         hashed=record_data,

@@ -11,6 +11,7 @@ from typing import Final
 from touchplate.entries.admission import Admitted
 from touchplate.entries.create_entry import MAX_REQUEST_BYTES, admit
 from touchplate.errors import TouchplateError
+from touchplate.formats.trusted_root import host_of
 from touchplate.tilelog.batch import Outcome
 from touchplate.tilelog.entry import Receipt
 from touchplate.tlog import v2
@@ -36,20 +37,22 @@ def routes(
     Without `search` that operation of API v1 is 501.
     """
     return (
-        *_v2_routes(shards.active),
+        *_v2_routes(shards),
         *_static_routes(shards),
         *v1_routes(shards, search, attestations),
     )
 
 
-def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
-    append = Appender(log.tiles)
-    encoder = v2.EntryEncoder(log.key)
-    settings = log.settings
-    frozen = False  # as far as this process knows; it is for ever
+def _v2_routes(shards: Shards) -> tuple[Route, ...]:
+    append = Appender(shards)
+    encoder = v2.EntryEncoder(shards.active.key)
+    settings = shards.active.settings
+    # The tree that was found frozen, and the last one; until another comes after it.
+    frozen: TransparencyLog | None = None
 
     def create(body: bytes, reply: Reply) -> None:
-        if frozen:
+        log = shards.active
+        if frozen is log:
             reply(v2.answer_fault(FROZEN))
             return
         try:
@@ -65,27 +68,31 @@ def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
         try:
             submission = log.submission(admitted)
         except TouchplateError as error:
-            reply(refuse(error))
+            reply(refuse(log, error))
             return
         append.then(submission, partial(answer, reply, admitted))
 
-    def answer(reply: Reply, admitted: Admitted, outcome: Outcome) -> None:
+    def answer(reply: Reply, admitted: Admitted, log: TransparencyLog, outcome: Outcome) -> None:
+        nonlocal encoder
         if isinstance(outcome, Receipt):
             log.note_appended(admitted, outcome)
             if outcome.duplicate and settings.duplicate_is_conflict:
                 reply(v2.answer_fault(conflict(outcome.index)))
             else:
+                if encoder.key is not log.key:
+                    encoder = v2.EntryEncoder(log.key)
                 reply(Response(201, encoder.encode(admitted, outcome)))
         elif isinstance(outcome, TouchplateError):
-            reply(refuse(outcome))
+            reply(refuse(log, outcome))
         else:
             reply(outcome)
 
-    def refuse(error: TouchplateError) -> Response:
+    def refuse(log: TransparencyLog, error: TouchplateError) -> Response:
         nonlocal frozen
         log.note_failure(error)
         fault = not_appended(error)
-        frozen = frozen or fault is FROZEN
+        if fault is FROZEN:
+            frozen = log
         return v2.answer_fault(fault)
 
     path = "/api/v2/log/entries"
@@ -93,12 +100,18 @@ def _v2_routes(log: TransparencyLog) -> tuple[Route, ...]:
 
 
 def _static_routes(shards: Shards) -> tuple[Route, ...]:
-    """Give the files of the active tree, below either base URL, and of each tree below its id."""
+    """Give the files of a tree, below either base URL, and of each tree below its id.
+
+    Each tree has the base URL that the trusted root states: so the host that was asked names it,
+    and a host that names none is the active tree's.
+    """
 
     def tree(request: Request) -> TransparencyLog | None:
         text = request.params.get("tree")
         if text is None:
-            return shards.active
+            if not shards.frozen:
+                return shards.active
+            return shards.named(host_of(request.headers.get("host", ""))) or shards.active
         return shards.tree(int(text, 16)) if _TREE_ID.fullmatch(text) else None
 
     async def checkpoint(request: Request) -> Response:

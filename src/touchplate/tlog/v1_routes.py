@@ -112,7 +112,7 @@ class _V1:
         self._search = search
         self._attestations = attestations
         self._attest = none_kept if attestations is None else attestations.find
-        self._append = Appender(shards.active.tiles)
+        self._append = Appender(shards)
 
     async def create(self, request: Request) -> Response:
         check_json(request, "proposedEntry")
@@ -129,7 +129,7 @@ class _V1:
             refused = error.code == "ENTRY_REFUSED"
             return v1.answer_error(error, "" if refused else "error processing entry: ")
         try:
-            receipt = await self._append(submission)
+            log, receipt = await self._append(submission)
         except TouchplateError as error:
             log.note_failure(error)
             return v1.answer_not_appended(error)

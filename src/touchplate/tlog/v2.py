@@ -26,6 +26,7 @@ class EntryEncoder:
     """Writes the 201 answer. One thread uses it: it keeps the last checkpoint's text."""
 
     def __init__(self, key: LogKey) -> None:
+        self.key = key
         self._log_id = encode_base64(key.log_id)
         self._checkpoint: SignedCheckpoint | None = None
         self._tree = b""
