@@ -267,7 +267,7 @@ def test_one_leads() -> None:
             time.sleep(0.05)
             assert first.progress()[0].indexed == 0
 
-            log.now_ms += 1000
+            log.now_ms += 2500
             wait_for(first, log)
             assert not database.lead(tree, "somebody", log.now_ms, log.now_ms + 1000)
         finally:

@@ -60,7 +60,8 @@ class Index:
         self._settings = settings or IndexSettings()
         self._make = hasher(database.salt())
         self._holder = secrets.token_hex(8)
-        self._led_until = dict.fromkeys(self._trees, 0)
+        # Whether it leads, and until when that need not be asked again.
+        self._known = dict.fromkeys(self._trees, (False, 0))
         self._closing = Event()
         self._thread: Thread | None = None
 
@@ -229,16 +230,18 @@ class Index:
         return min(max(timedelta(), rest), _MAX_REST)
 
     def _leads(self, tree: Tree) -> bool:
-        """Say whether this process follows the tree now; it asks again when half its time is up."""
+        """Say whether this process follows the tree now.
+
+        It asks again when half of its time is up; if somebody else has it, after a quarter.
+        """
         now_ms = self._now_ms()
         lease_ms = self._settings.lease // timedelta(milliseconds=1)
-        if self._led_until[tree] - now_ms > lease_ms // 2:
-            return True
-        if self._database.lead(tree.name, self._holder, now_ms, now_ms + lease_ms):
-            self._led_until[tree] = now_ms + lease_ms
-            return True
-        self._led_until[tree] = 0
-        return False
+        leads, until_ms = self._known[tree]
+        if now_ms < until_ms <= now_ms + lease_ms:
+            return leads
+        leads = self._database.lead(tree.name, self._holder, now_ms, now_ms + lease_ms)
+        self._known[tree] = leads, now_ms + lease_ms // (2 if leads else 4)
+        return leads
 
 
 def _give_way() -> None:
