@@ -142,7 +142,7 @@ class Identities:
             if alone and rows != self._swept:
                 self._remove_strays(rows)
                 self._swept = rows
-        self._take_up(rows, reading)
+        self._take_up(reading)
 
     def reindex(self, writer: apsw.Connection, identities: Iterable[bytes], size: int) -> None:
         """Make the index again, in a transaction that has begun: one run, and nothing newer.
@@ -255,9 +255,11 @@ class Identities:
             connection.execute("DELETE FROM recent WHERE first < ?", (made.stop,))
         return True
 
-    def _take_up(self, rows: tuple[RunRow, ...], reading: Begin) -> None:
-        """Use these runs, and keep in memory only what is newer."""
+    def _take_up(self, reading: Begin) -> None:
+        """Use the runs that there are now, and keep in memory only what is newer."""
         with reading() as connection, self._lock:
+            # Read under the lock: older rows than those in use would leave a gap before `_recent`.
+            rows = _run_rows(connection)
             if rows == self._rows:
                 return
             covered = rows[-1].stop if rows else 0
