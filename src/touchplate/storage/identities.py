@@ -90,9 +90,9 @@ class Identities:
         with self._lock:
             if self._known != first:
                 self._refresh(writer)
-            if self._known != first:
+            if not self._is_whole(first):
                 self._reload(writer)
-            if self._known != first:
+            if not self._is_whole(first):
                 raise self._broken(f"it ends at entry {self._known} and the log at {first}")
             known = self._find_all(identities)
         new = (
@@ -166,6 +166,11 @@ class Identities:
             writer.executemany("INSERT INTO runs VALUES (?, ?, ?)", rows)
             # Nothing yet; it tells the other processes that they have to read all of it again.
             writer.execute("INSERT INTO recent VALUES (?, x'')", (size,))
+
+    def _is_whole(self, size: int) -> bool:
+        """Say whether runs and memory together hold as many entries as the log has."""
+        covered = self._rows[-1].stop if self._rows else 0
+        return covered + len(self._recent) == self._known == size
 
     def _find_all(self, identities: Sequence[bytes]) -> dict[bytes, int]:
         recent = self._recent
