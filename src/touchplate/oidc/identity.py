@@ -44,6 +44,10 @@ class Identity:
     challenge: str
     # Further extensions 1.3.6.1.4.1.57264.1.N by N; without 1, 8 and 24, which follow from above.
     extensions: tuple[tuple[int, str], ...] = ()
+    # How the issuer says that they logged in (RFC 8176), and how far it trusts that; () and "" if
+    # it does not say.
+    amr: tuple[str, ...] = ()
+    acr: str = ""
 
 
 @dataclass(frozen=True, slots=True)
