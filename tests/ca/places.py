@@ -40,7 +40,7 @@ class Office:
     ) -> Response:
         """Ask the handler of a path."""
         headers = {} if authorization is None else {"authorization": authorization}
-        for route in routes(self.issuance, self.authenticator.issuers):
+        for route in routes(self.issuance, lambda: self.authenticator.issuers):
             if (route.method, route.pattern) == (method, path):
                 request = Request(method, path, headers=headers, body=body)
 

@@ -10,6 +10,7 @@ from touchplate.keys.signer import generate
 from touchplate.oidc import Authenticator, Issuer, OwnIssuer, mint_token
 from touchplate.oidc.identity import IDENTITY_TYPES, SubjectName, TypeSettings, is_email
 from touchplate.oidc.jwk import parse_jwks
+from touchplate.oidc.keys import IssuerKeys, OwnKeys
 from touchplate.oidc.tokens import Claims
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -20,7 +21,7 @@ OWN = OwnIssuer(URL, generate())
 def identify(kind: str, settings: TypeSettings | None = None, **values: object) -> SubjectName:
     """Give the name that claims become."""
     claims = Claims(URL, str(values.get("sub", "user-42")), values)
-    return IDENTITY_TYPES[kind](claims, settings or TypeSettings()).san
+    return IDENTITY_TYPES[kind].identify(claims, settings or TypeSettings()).san
 
 
 def test_own_token() -> None:
@@ -37,8 +38,11 @@ def test_published_keys_prove_it() -> None:
     discovery = json.loads(OWN.discovery())
     issuer = Issuer(
         discovery["issuer"],
-        lambda _: parse_jwks(OWN.jwks()),
-        algorithms=tuple(discovery["id_token_signing_alg_values_supported"]),
+        OwnKeys(
+            lambda: IssuerKeys(
+                tuple(discovery["id_token_signing_alg_values_supported"]), parse_jwks(OWN.jwks())
+            )
+        ),
     )
 
     assert discovery["jwks_uri"] == f"{URL}/jwks"
@@ -185,7 +189,7 @@ def test_other_uri(uri: str) -> None:
 
 def issuer(url: str = URL, **changes: str) -> Issuer:
     """Give a row of the table."""
-    return Issuer(url, lambda _: (), **changes)  # type: ignore[arg-type]  # changed texts only
+    return Issuer(url, OwnKeys(lambda: IssuerKeys((), ())), **changes)  # type: ignore[arg-type]  # changed texts only
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from touchplate.errors import SettingsError
 from touchplate.keys.signer import generate
 from touchplate.oidc import Authenticator, Issuer, OwnIssuer
 from touchplate.oidc.jwk import parse_jwks
+from touchplate.oidc.keys import IssuerKeys, OwnKeys
 from touchplate.oidc.routes import routes
 from touchplate.transport.asgi import Request, Route
 
@@ -27,8 +28,9 @@ def test_what_is_served_proves_a_token() -> None:
     keys = parse_jwks(served[discovery["jwks_uri"]])
     issuer = Issuer(
         discovery["issuer"],
-        lambda _: keys,
-        algorithms=tuple(discovery["id_token_signing_alg_values_supported"]),
+        OwnKeys(
+            lambda: IssuerKeys(tuple(discovery["id_token_signing_alg_values_supported"]), keys)
+        ),
     )
     identity = Authenticator([issuer]).authenticate(own.mint("a@example.com", NOW), NOW)
 

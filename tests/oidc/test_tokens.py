@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from touchplate.errors import MalformedError, RefusedError
 from touchplate.oidc import base64url
 from touchplate.oidc.jwk import ALGORITHMS, JsonWebKey
+from touchplate.oidc.keys import IssuerKeys
 from touchplate.oidc.tokens import MAX_TOKEN, Claims, check_token, parse_token
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -81,8 +82,7 @@ def check(
     return check_token(
         parse_token(text),
         audience="sigstore",
-        algorithms=(algorithm,),
-        find_keys=lambda _: keys,
+        find_keys=lambda _: IssuerKeys((algorithm,), keys),
         at=at,
     )
 
@@ -123,8 +123,9 @@ def test_never_symmetric(algorithm: str) -> None:
         check_token(
             parse_token(text),
             audience="sigstore",
-            algorithms=(algorithm,),
-            find_keys=lambda _: (JsonWebKey("k1", None, key_of("ES256")),),
+            find_keys=lambda _: IssuerKeys(
+                (algorithm,), (JsonWebKey("k1", None, key_of("ES256")),)
+            ),
             at=NOW,
         )
 

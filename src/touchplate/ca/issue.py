@@ -62,6 +62,9 @@ class Issuance:
     now: Callable[[], datetime]
     # Registry names of the client keys that get certificates.
     algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
+    # What `authenticate` would wait for, such as an issuer's keys that must be fetched; None if it
+    # would not wait. An event loop waits for the future, which has no error, before `start`.
+    prepare: Callable[[str], "Future[None] | None"] = lambda _: None
 
     def issue(self, request: SigningRequest) -> Issued:
         """Issue a certificate, waiting for the log."""

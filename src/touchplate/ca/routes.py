@@ -25,10 +25,14 @@ UNAVAILABLE: Final = (503, 14)
 
 
 def routes(
-    issuance: Issuance, issuers: Iterable[Issuer], retired: tuple[tuple[bytes, ...], ...] = ()
+    issuance: Issuance,
+    issuers: Callable[[], Iterable[Issuer]],
+    retired: tuple[tuple[bytes, ...], ...] = (),
 ) -> tuple[Route, ...]:
-    """Answer for the authority. `retired` are chains (DER) that are published and issue no more."""
-    configuration = Response(200, encode_configuration(issuers))
+    """Answer for the authority. `retired` are chains (DER) that are published and issue no more.
+
+    `issuers` is asked each time: the file of issuers may be read again while we serve.
+    """
 
     async def trust_bundle(_: Request) -> Response:
         chains = _chains(issuance.authority(), retired)
@@ -41,7 +45,7 @@ def routes(
         return Response(200, text.strip().encode(), PEM_CHAIN)
 
     async def get_configuration(_: Request) -> Response:
-        return configuration
+        return Response(200, encode_configuration(issuers()))
 
     return (
         Route("POST", "/api/v2/signingCert", _signer(issuance, parse_v2, _answer_v2)),
@@ -60,6 +64,9 @@ def _signer(
     async def sign(request: Request) -> Response:
         try:
             asked = parse(request.body, request.headers.get("authorization", ""))
+            fetching = issuance.prepare(asked.token)
+            if fetching is not None:
+                await wait(fetching)
             issuing = issuance.start(asked)
             # Only waits: what the log answered is `finish`'s to judge.
             with suppress(TouchplateError, TimeoutError):
@@ -99,18 +106,18 @@ def error_response(error: TouchplateError) -> Response:
 
 
 def encode_configuration(issuers: Iterable[Issuer]) -> bytes:
-    """Give the answer of /api/v2/configuration, sorted by URL."""
+    """Give the answer of /api/v2/configuration: issuers, then patterns, each sorted by URL."""
     rows = [
         {
-            "issuerUrl": issuer.url,
+            "wildcardIssuerUrl" if issuer.is_pattern else "issuerUrl": issuer.url,
             "audience": issuer.audience,
             "challengeClaim": issuer.challenge_claim,
-            "spiffeTrustDomain": "",
+            "spiffeTrustDomain": issuer.spiffe_trust_domain,
             "issuerType": issuer.type,
             "subjectDomain": issuer.subject_domain,
             "skipEmailVerification": issuer.skip_email_verification,
         }
-        for issuer in sorted(issuers, key=lambda issuer: issuer.url)
+        for issuer in sorted(issuers, key=lambda issuer: (issuer.is_pattern, issuer.url))
     ]
     return _json({"issuers": rows})
 

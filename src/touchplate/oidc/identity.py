@@ -8,10 +8,14 @@ the private key.
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from touchplate.errors import RefusedError
+from touchplate.oidc.go_url import join_url
+from touchplate.oidc.json_path import JsonPath
+from touchplate.oidc.providers import LEGACY, CertificateOf
+from touchplate.oidc.spiffe import is_spiffe_id
 from touchplate.oidc.tokens import Claims
 
 MAX_NAME: Final = 2048
@@ -24,6 +28,7 @@ _EMAIL: Final = re.compile(
 )
 # Go reads the same characters as we do only inside this set; a backslash is where parsers differ.
 _URI: Final = re.compile(r"[!-\[\]-~]+")
+_KUBERNETES: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,11 @@ class TypeSettings:
 
     subject_domain: str = ""
     skip_email_verification: bool = False
+    # Where the claims name the issuer behind a federating one; for type `email`.
+    issuer_claim: JsonPath | None = None
+    spiffe_trust_domain: str = ""
+    # For type `ci-provider`.
+    provider: CertificateOf | None = None
 
 
 def email_identity(claims: Claims, settings: TypeSettings) -> Identity:
@@ -65,7 +75,18 @@ def email_identity(claims: Claims, settings: TypeSettings) -> Identity:
         raise _refused("the claim email is no address")
     if not _is_verified(claims.values) and not settings.skip_email_verification:
         raise _refused("the issuer has not verified the email address")
-    return Identity(claims.issuer, claims.subject, SubjectName("email", email), email)
+    issuer = claims.issuer
+    if settings.issuer_claim is not None:
+        issuer = settings.issuer_claim.find(claims.values)
+    return Identity(issuer, claims.subject, SubjectName("email", email), email)
+
+
+def username_identity(claims: Claims, settings: TypeSettings) -> Identity:
+    """The subject, a name without `!` that is no address, in the issuer's subject domain."""
+    name = claims.subject
+    if "!" in name or is_email(name) or len(name) > MAX_NAME or not name.isprintable():
+        raise _refused("the subject is no user name")
+    return _subject(claims, SubjectName("username", f"{name}!{settings.subject_domain}"))
 
 
 def uri_identity(claims: Claims, settings: TypeSettings) -> Identity:
@@ -75,12 +96,79 @@ def uri_identity(claims: Claims, settings: TypeSettings) -> Identity:
         raise _refused("the subject is no URI")
     if _scheme_and_host(uri) != _scheme_and_host(settings.subject_domain):
         raise _refused(f"the subject is not in the domain {settings.subject_domain}")
-    return Identity(claims.issuer, claims.subject, SubjectName("uri", uri), uri)
+    return _uri(claims, uri)
 
 
-IDENTITY_TYPES: Final[Mapping[str, Callable[[Claims, TypeSettings], Identity]]] = {
-    "email": email_identity,
-    "uri": uri_identity,
+def spiffe_identity(claims: Claims, settings: TypeSettings) -> Identity:
+    """The subject, a SPIFFE ID of the issuer's trust domain."""
+    if not is_spiffe_id(claims.subject, settings.spiffe_trust_domain):
+        raise _refused(f"the subject is no SPIFFE ID in {settings.spiffe_trust_domain}")
+    return _uri(claims, claims.subject)
+
+
+def kubernetes_identity(claims: Claims, _: TypeSettings) -> Identity:
+    """The service account that the claim `kubernetes.io` names."""
+    found = claims.values.get("kubernetes.io")
+    account = found.get("serviceaccount") if isinstance(found, dict) else None
+    namespace = found.get("namespace") if isinstance(found, dict) else None
+    name = account.get("name") if isinstance(account, dict) else None
+    for each in (namespace, name):
+        if not isinstance(each, str) or not _KUBERNETES.fullmatch(each):
+            raise _refused("it names no service account of Kubernetes")
+    return _uri(claims, f"https://kubernetes.io/namespaces/{namespace}/serviceaccounts/{name}")
+
+
+def chainguard_identity(claims: Claims, _: TypeSettings) -> Identity:
+    """The subject below the issuer; the challenge is the email address, if there is one."""
+    identity = _uri(claims, join_url(claims.issuer, claims.subject))
+    email = claims.values.get("email")
+    if email is None or email == "":
+        return identity
+    if not isinstance(email, str) or not _is_verified(claims.values):
+        raise _refused("the issuer has not verified the email address")
+    return Identity(claims.issuer, claims.subject, identity.san, email)
+
+
+def provider_identity(claims: Claims, settings: TypeSettings) -> Identity:
+    """What the templates of the issuer's provider make of the claims."""
+    assert settings.provider is not None  # noqa: S101  so says `check_issuer`
+    return _described(claims, settings.provider)
+
+
+def _legacy_identity(provider: CertificateOf) -> "Callable[[Claims, TypeSettings], Identity]":
+    return lambda claims, _: _described(claims, provider)
+
+
+def _described(claims: Claims, provider: CertificateOf) -> Identity:
+    name, extensions = provider.describe(claims.values)
+    san = SubjectName("uri", name)
+    return Identity(claims.issuer, claims.subject, san, claims.subject, extensions)
+
+
+def _uri(claims: Claims, uri: str) -> Identity:
+    return _subject(claims, SubjectName("uri", uri))
+
+
+def _subject(claims: Claims, name: SubjectName) -> Identity:
+    return Identity(claims.issuer, claims.subject, name, claims.subject)
+
+
+class IdentityType(NamedTuple):
+    """One row: how claims become an identity, and the claim that `configuration` names."""
+
+    identify: Callable[[Claims, TypeSettings], Identity]
+    challenge_claim: str = "sub"
+
+
+IDENTITY_TYPES: Final[Mapping[str, IdentityType]] = {
+    "email": IdentityType(email_identity, "email"),
+    "username": IdentityType(username_identity),
+    "uri": IdentityType(uri_identity),
+    "spiffe": IdentityType(spiffe_identity),
+    "kubernetes": IdentityType(kubernetes_identity),
+    "chainguard-identity": IdentityType(chainguard_identity),
+    "ci-provider": IdentityType(provider_identity),
+    **{name: IdentityType(_legacy_identity(provider)) for name, provider in LEGACY.items()},
 }
 
 

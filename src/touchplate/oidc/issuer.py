@@ -20,6 +20,7 @@ from touchplate.oidc import base64url
 from touchplate.oidc.identity import is_email
 from touchplate.oidc.issuers import DEFAULT_AUDIENCE, Issuer
 from touchplate.oidc.jwk import JsonWebKey, encode_jwk
+from touchplate.oidc.keys import IssuerKeys, OwnKeys
 
 ALGORITHM: Final = "ES256"
 DEFAULT_LIFETIME: Final = timedelta(minutes=10)
@@ -45,17 +46,20 @@ class OwnIssuer:
         """Give the current key, then the retired ones."""
         return (self.signer.public_key, *self.retired)
 
-    def find_keys(self, key_id: str | None) -> tuple[JsonWebKey, ...]:
-        """Give all keys, whatever `key_id`; the token check chooses."""
-        del key_id
-        return tuple(
-            JsonWebKey(token_key_id(key), ALGORITHM, _elliptic(key)) for key in self.public_keys()
+    def find_keys(self) -> IssuerKeys:
+        """Give all keys, current and retired."""
+        return IssuerKeys(
+            (ALGORITHM,),
+            tuple(
+                JsonWebKey(token_key_id(key), ALGORITHM, _elliptic(key))
+                for key in self.public_keys()
+            ),
         )
 
     def as_issuer(self) -> Issuer:
         """Give the row by which the deployment believes its own issuer."""
-        keys = self.find_keys(None)
-        return Issuer(self.url, lambda _: keys, type="email", algorithms=(ALGORITHM,))
+        keys = self.find_keys()
+        return Issuer(self.url, OwnKeys(lambda: keys), type="email")
 
     def jwks(self) -> bytes:
         """Give the key set that /oidc publishes."""

@@ -1,93 +1,247 @@
 """The issuers that a deployment believes, as a table, and the way from a token to an identity."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from touchplate.errors import RefusedError, SettingsError
+from touchplate.errors import RefusedError, SettingsError, TouchplateError
 from touchplate.oidc.identity import IDENTITY_TYPES, Identity, TypeSettings
-from touchplate.oidc.tokens import FindKeys, check_token, parse_token
+from touchplate.oidc.json_path import JsonPath
+from touchplate.oidc.keys import KeySource
+from touchplate.oidc.providers import CertificateOf
+from touchplate.oidc.rules import IssuerRule
+from touchplate.oidc.spiffe import is_trust_domain
+from touchplate.oidc.tokens import UnverifiedToken, check_token, parse_token
+from touchplate.transport.http import is_loopback
 
 DEFAULT_AUDIENCE: Final = "sigstore"
-CHALLENGE_CLAIMS: Final[Mapping[str, str]] = {"email": "email", "uri": "sub"}
+# Tokens of Google may leave out the scheme (go-oidc does the same); the row's key must too.
+GOOGLE: Final = ("https://accounts.google.com", "accounts.google.com")
+MAX_AMR: Final = 16
+MAX_WORD: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """One issuer that is believed, and for which kind of identity."""
+    """One row: an issuer that is believed, or a pattern of such, and for which kind of identity."""
 
-    # Equal to the `iss` of its tokens, byte for byte; a slash at the end is another issuer.
+    # Equal to the `iss` of its tokens, byte for byte; a slash at the end is another issuer. In a
+    # pattern each `*` stands for letters, digits, `-` and `_`.
     url: str
-    find_keys: FindKeys
+    # None: found by discovery.
+    keys: KeySource | None = None
     type: str = "email"
     audience: str = DEFAULT_AUDIENCE
-    # What its discovery document says that it signs with; an issuer that does not say uses RS256.
-    algorithms: tuple[str, ...] = ("RS256",)
-    # For type `uri`: scheme and host that each subject must have.
+    is_pattern: bool = False
+    # By what the row is found for a token; only Google's differs from the URL.
+    key: str = ""
+    # For type `uri` scheme and host that each subject must have, for `username` its domain.
     subject_domain: str = ""
     skip_email_verification: bool = False
+    issuer_claim: JsonPath | None = None
+    spiffe_trust_domain: str = ""
+    provider: CertificateOf | None = None
+    # What `configuration` shows; empty: that of the type.
+    shown_challenge_claim: str = ""
+    # PEM of authorities for its TLS, beside the system's.
+    ca_certificates: str = ""
 
     @property
     def challenge_claim(self) -> str:
         """Name the claim whose value the caller signs as proof of possession."""
-        return CHALLENGE_CLAIMS[self.type]
+        return self.shown_challenge_claim or IDENTITY_TYPES[self.type].challenge_claim
 
     @property
     def type_settings(self) -> TypeSettings:
         """Give what the identity type needs to know."""
-        return TypeSettings(self.subject_domain, self.skip_email_verification)
+        return TypeSettings(
+            self.subject_domain,
+            self.skip_email_verification,
+            self.issuer_claim,
+            self.spiffe_trust_domain,
+            self.provider,
+        )
 
 
 class Authenticator:
-    """Token -> claims -> identity. Safe to call from any thread."""
+    """Token -> claims -> identity. It never changes; safe to call from any thread."""
 
-    def __init__(self, issuers: Iterable[Issuer]) -> None:
-        """Take the table; SETTINGS_INVALID if a row contradicts itself or stands twice."""
-        self.issuers = tuple(issuers)
-        by_url: dict[str, Issuer] = {}
-        for issuer in self.issuers:
-            check_issuer(issuer)
-            if by_url.setdefault(issuer.url, issuer) is not issuer:
-                raise SettingsError("SETTINGS_INVALID", f"issuer {issuer.url} is there twice")
-        self._by_url = MappingProxyType(by_url)
+    def __init__(
+        self,
+        issuers: Iterable[Issuer],
+        *,
+        discover: Callable[[Issuer], KeySource] | None = None,
+        rules: Iterable[IssuerRule] = (),
+        count: Callable[[str, str], None] | None = None,
+    ) -> None:
+        """Take the table; SETTINGS_INVALID if a row contradicts itself or stands twice.
+
+        `discover` gives the keys of an issuer elsewhere, whose row or pattern has matched. `count`
+        is told of each identity that was proven: the row's URL or pattern, and the token's issuer.
+        """
+        rows = tuple(issuers)
+        self.issuers = tuple(sorted(rows, key=lambda row: (row.is_pattern, row.url)))
+        by_key: dict[str, Issuer] = {}
+        for row in rows:
+            check_issuer(row)
+            key = row.key or row.url
+            if by_key.setdefault(key, row) is not row:
+                raise SettingsError("SETTINGS_INVALID", f"issuer {key} is there twice")
+        self._by_key = MappingProxyType({k: row for k, row in by_key.items() if not row.is_pattern})
+        # In the order of the file: the first that matches handles the token.
+        self._patterns = tuple((compile_pattern(row.url), row) for row in rows if row.is_pattern)
+        self._discover = discover
+        self._rules = tuple(rules)
+        self._count = count
 
     def authenticate(self, text: str, at: datetime) -> Identity:
         """Prove who sent the token at `at`, or raise TOKEN_MALFORMED, TOKEN_REFUSED.
 
-        The issuer is matched before anything is fetched or computed for its token.
+        The issuer is matched before anything is fetched or computed for its token. If its keys have
+        to be fetched this waits for them, to a deadline; UnavailableError if they cannot be had.
         """
         token = parse_token(text)
-        issuer = self._by_url.get(token.issuer)
-        if issuer is None:
-            raise RefusedError("TOKEN_REFUSED", "identity token: its issuer is not known here")
+        row = self._find_row(token.issuer)
+        issuer = replace(row, url=token.issuer, is_pattern=False) if row.is_pattern else row
         claims = check_token(
-            token,
-            audience=issuer.audience,
-            algorithms=issuer.algorithms,
-            find_keys=issuer.find_keys,
-            at=at,
+            token, audience=issuer.audience, find_keys=self._keys(issuer).find, at=at
         )
-        return IDENTITY_TYPES[issuer.type](claims, issuer.type_settings)
+        identity = IDENTITY_TYPES[issuer.type].identify(claims, issuer.type_settings)
+        identity = replace(
+            identity, amr=_words(token.claims.get("amr")), acr=_word(token.claims.get("acr"))
+        )
+        for rule in self._rules:
+            if rule.issuer == row.url:
+                rule.check(identity)
+        if self._count is not None:
+            self._count(row.url, token.issuer)
+        return identity
+
+    def prepare(self, text: str) -> "Future[None] | None":
+        """Begin to fetch what `authenticate` would wait for; None if it would not wait.
+
+        For an event loop: it waits for the future, which has no error, and then authenticates.
+        """
+        if self._discover is None:
+            return None
+        try:
+            token = parse_token(text)
+            row = self._find_row(token.issuer)
+            return self._prepare(token, row)
+        except TouchplateError:
+            return None  # `authenticate` says why
+
+    def rows_without_issuer(self) -> tuple[str, ...]:
+        """Give the rules that are for no row of the table."""
+        known = {row.url for row in self.issuers}
+        return tuple(rule.issuer for rule in self._rules if rule.issuer not in known)
+
+    def _prepare(self, token: UnverifiedToken, row: Issuer) -> "Future[None] | None":
+        issuer = replace(row, url=token.issuer, is_pattern=False) if row.is_pattern else row
+        return self._keys(issuer).prepare(token.key_id)
+
+    def _find_row(self, issuer: str) -> Issuer:
+        row = self._by_key.get(issuer)
+        if row is not None and (row.url == issuer or (row.url, issuer) == GOOGLE):
+            return row
+        for pattern, meta in self._patterns:
+            if pattern.fullmatch(issuer):
+                return meta
+        raise RefusedError("TOKEN_REFUSED", "identity token: its issuer is not known here")
+
+    def _keys(self, issuer: Issuer) -> KeySource:
+        if issuer.keys is not None:
+            return issuer.keys
+        if self._discover is None:
+            raise RefusedError("TOKEN_REFUSED", f"nothing is fetched for {issuer.url}")
+        return self._discover(issuer)
+
+
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """Make the expression of a meta-issuer; use `fullmatch` (CVE-2026-22772)."""
+    return re.compile("[-_a-zA-Z0-9]+".join(map(re.escape, pattern.split("*"))))
 
 
 def check_issuer(issuer: Issuer) -> None:
     """Refuse a row of the table that cannot be meant (SETTINGS_INVALID)."""
-    parts = urlsplit(issuer.url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or not issuer.audience:
-        raise _invalid(issuer, "needs an http(s) URL and an audience")
+    problem = problem_of(issuer)
+    if problem is not None:
+        raise SettingsError("SETTINGS_INVALID", f"issuer {issuer.url}: {problem}")
+
+
+def problem_of(issuer: Issuer) -> str | None:
+    """Say why a row cannot be meant; None if it can."""
+    try:
+        # A star is not allowed in a port, but in a pattern it is no port.
+        parts = urlsplit(issuer.url)
+        host = parts.hostname or ""
+    except ValueError:
+        return "its URL does not parse"
+    if parts.scheme not in ("https", "http") or not host or not issuer.audience:
+        return "needs an http(s) URL and an audience (client-id)"
+    if issuer.keys is None and parts.scheme == "http" and not is_loopback(host):
+        return "http:// to another machine would be readable on the way"
+    if parts.query or parts.fragment or parts.username is not None or not issuer.url.isascii():
+        return "its URL has a query, a fragment, a user name, or is not ASCII"
     if issuer.type not in IDENTITY_TYPES:
-        raise _invalid(issuer, f"type {issuer.type!r} is none of {', '.join(IDENTITY_TYPES)}")
+        return f"issuer missing challenge claim: type {issuer.type!r} is none of " + ", ".join(
+            IDENTITY_TYPES
+        )
+    if issuer.issuer_claim is not None and issuer.type != "email":
+        return "only email issuers can use issuer claim mapping"
+    if issuer.type == "ci-provider" and issuer.provider is None:
+        return "type ci-provider needs a ci-provider of ci-issuer-metadata"
+    if issuer.type == "spiffe":
+        return _problem_of_spiffe(issuer)
+    if issuer.type in ("uri", "username"):
+        return _problem_of_domain(issuer, parts.scheme, host)
+    return None
+
+
+def _problem_of_spiffe(issuer: Issuer) -> str | None:
+    if issuer.is_pattern:
+        return "SPIFFE meta issuers not supported: many issuers would speak for one trust domain"
+    if not is_trust_domain(issuer.spiffe_trust_domain):
+        return f"spiffe trust domain {issuer.spiffe_trust_domain!r} is invalid"
+    return None
+
+
+def _problem_of_domain(issuer: Issuer, scheme: str, host: str) -> str | None:
+    """Hold a subject domain to be of the issuer's own domain: its last two labels."""
+    text = issuer.subject_domain
     if issuer.type == "uri":
-        domain = urlsplit(issuer.subject_domain)
-        if not domain.scheme or not domain.hostname:
-            raise _invalid(issuer, "type uri needs a subject domain with scheme")
-        same = domain.hostname.split(".")[-2:] == parts.hostname.split(".")[-2:]
-        if domain.scheme != parts.scheme or not same:
-            raise _invalid(issuer, f"may not speak for {issuer.subject_domain}")
+        try:
+            parts = urlsplit(text)
+            domain = parts.hostname or ""
+        except ValueError:
+            return f"subject-domain {text!r} does not parse"
+        if not parts.scheme or not domain:
+            return f"type uri needs a subject-domain with scheme, not {text!r}"
+        if parts.scheme != scheme:
+            return f"may not speak for {text}: it has another scheme"
+    else:
+        domain = text
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
+            return f"type username needs a subject-domain without scheme, not {text!r}"
+    ours, theirs = domain.split(".")[-2:], host.split(".")[-2:]
+    if domain != host and (ours != theirs or len(ours) < 2):
+        return f"may not speak for {text}: it is of another domain"
+    return None
 
 
-def _invalid(issuer: Issuer, reason: str) -> SettingsError:
-    return SettingsError("SETTINGS_INVALID", f"issuer {issuer.url}: {reason}")
+def _words(value: Any) -> tuple[str, ...]:  # noqa: ANN401  any JSON value
+    """Read `amr`; what is not in the form of a list of words says nothing."""
+    if not isinstance(value, list) or len(value) > MAX_AMR:
+        return ()
+    words = tuple(map(_word, value))
+    return words if all(words) else ()
+
+
+def _word(value: Any) -> str:  # noqa: ANN401  any JSON value
+    is_word = isinstance(value, str) and len(value) <= MAX_WORD and value.isprintable()
+    return value if is_word else ""

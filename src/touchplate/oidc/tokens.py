@@ -3,7 +3,7 @@
 An `UnverifiedToken` is only what somebody sent; `check_token` makes `Claims` of it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -11,14 +11,15 @@ from typing import Any, Final
 from touchplate.errors import MalformedError, RefusedError
 from touchplate.formats.jsontext import parse_json
 from touchplate.oidc import base64url
-from touchplate.oidc.jwk import ALGORITHMS, JsonWebKey
+from touchplate.oidc.jwk import ALGORITHMS
+from touchplate.oidc.keys import IssuerKeys
 
 MAX_TOKEN: Final = 16 * 1024
 NOT_BEFORE_LEEWAY: Final = timedelta(minutes=5)
 
 # Keys that may have signed a token with this `kid` (None: the token names none). For an issuer
 # elsewhere it may fetch the keys again, once, when the `kid` is not known.
-FindKeys = Callable[[str | None], Iterable[JsonWebKey]]
+FindKeys = Callable[[str | None], IssuerKeys]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,28 +78,31 @@ def check_token(
     token: UnverifiedToken,
     *,
     audience: str,
-    algorithms: tuple[str, ...],
     find_keys: FindKeys,
     at: datetime,
 ) -> Claims:
     """Prove the token's signature, audience and times at `at`, or raise TOKEN_REFUSED.
 
-    `algorithms` is what the issuer says that it signs with; what is not in our own table too is
-    never accepted. The caller has chosen the issuer by the token's `iss`.
+    The algorithm must be one that the issuer says that it signs with, and one of our own table. The
+    caller has chosen the issuer by the token's `iss`. What costs nothing is looked at first: no key
+    is fetched for a token that is expired anyway.
     """
-    if token.algorithm not in algorithms or token.algorithm not in ALGORITHMS:
-        raise _refused(f"algorithm {token.algorithm[:20]!r} is not one that its issuer uses")
-    _check_signature(token, find_keys)
+    if token.algorithm not in ALGORITHMS:
+        raise _wrong_algorithm(token)
     _check_audience(token.claims.get("aud"), audience)
     _check_times(token.claims, at)
     subject = token.claims.get("sub")
     if not isinstance(subject, str) or not subject:
         raise _refused("no subject")
+    issuer = find_keys(token.key_id)
+    if token.algorithm not in issuer.algorithms:
+        raise _wrong_algorithm(token)
+    _check_signature(token, issuer)
     return Claims(token.issuer, subject, token.claims)
 
 
-def _check_signature(token: UnverifiedToken, find_keys: FindKeys) -> None:
-    for key in find_keys(token.key_id):
+def _check_signature(token: UnverifiedToken, issuer: IssuerKeys) -> None:
+    for key in issuer.keys:
         if token.key_id is not None and key.key_id != token.key_id:
             continue
         if key.is_signature(token.algorithm, token.signature, token.signing_input):
@@ -128,6 +132,10 @@ def _number(claims: Mapping[str, Any], name: str) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _refused(f"{name} is not a number")
     return value
+
+
+def _wrong_algorithm(token: UnverifiedToken) -> RefusedError:
+    return _refused(f"algorithm {token.algorithm[:20]!r} is not one that its issuer uses")
 
 
 def _malformed(reason: str) -> MalformedError:

@@ -191,7 +191,7 @@ def build(
         return Deployment(
             origin=origin,
             routes=(
-                *ca_routes(issuance, authenticator.issuers),
+                *ca_routes(issuance, lambda: authenticator.issuers),
                 *tlog_routes(shards, index.find_v1 if index else None, _attestations(stores, log)),
                 *(index_routes(index) if index else ()),
                 *tsa_routes(stamping),
