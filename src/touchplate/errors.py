@@ -125,6 +125,7 @@ CODES: Final[dict[str, str]] = {
     "IDENTITY_MISMATCH": "The certificate is for another identity than the policy asks for.",
     "ISSUER_MISMATCH": "The identity was vouched for by another issuer than the policy asks for.",
     "EXTENSION_MISMATCH": "A certificate extension has another value than the policy asks for.",
+    "SECOND_FACTOR_MISSING": "The certificate does not prove a login with two factors.",
     "LOG_UNKNOWN": "No log entry of the bundle is from a log that the trusted root lists.",
     "LOG_THRESHOLD": "Too few distinct logs or timestamp authorities vouch for this.",
     "CHECKPOINT_KEYHINT": "The checkpoint holds no signature line by the log's name and key.",

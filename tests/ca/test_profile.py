@@ -2,6 +2,7 @@
 
 import hashlib
 from base64 import b64decode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +15,11 @@ from touchplate.ca.authority import Authority, create_chain, random_serial
 from touchplate.ca.profile import encode_san, precertify
 from touchplate.errors import MalformedError, SettingsError
 from touchplate.formats import certificate_builder as build
+from touchplate.formats.authentication import (
+    Authentication,
+    decode_authentication,
+    encode_authentication,
+)
 from touchplate.formats.certificate import parse_certificate
 from touchplate.formats.extensions import decode_extensions
 from touchplate.formats.sct import (
@@ -234,6 +240,17 @@ def test_extensions_of_a_build(authority: Authority) -> None:
         "buildTrigger",
         "tokenSubject",
     ]
+
+
+def test_second_factor(authority: Authority) -> None:
+    """How the identity logged in stands after its other extensions, not critical."""
+    identity = replace(IDENTITY, amr=("pwd", "otp"), acr="1")
+    certificate = parse_certificate(precertify(authority, LEAF_KEY, identity, NOW).with_sct(SCT))
+    *_, ours, _list = certificate.extensions.values()
+
+    assert decode_authentication(certificate) == Authentication(("pwd", "otp"), "1")
+    assert not ours.critical
+    assert ours.value == encode_authentication(("pwd", "otp"), "1")
 
 
 def test_static_log_extensions_are_embedded(authority: Authority) -> None:

@@ -87,6 +87,7 @@ def test_changed_byte(run: Run, signed: Path, served: Served) -> None:
         (("--issuer", "https://other.example.test"), "ISSUER_MISMATCH"),
         (("--extension", "issuer=https://other.example.test"), "ISSUER_MISMATCH"),
         (("--extension", "sourceRepositoryUri=x"), "EXTENSION_MISMATCH"),
+        (("--require-mfa", ""), "SECOND_FACTOR_MISSING"),
         (("--predicate-type", "https://slsa.dev/provenance/v1"), "PREDICATE_MISMATCH"),
     ],
 )
@@ -98,7 +99,7 @@ def test_every_option_counts(
     if words[0] == "--identity-glob":
         del options["--identity"]
     options[words[0]] = words[1]
-    flat = [word for pair in options.items() for word in pair]
+    flat = [word for pair in options.items() for word in pair if word]
 
     result = run("verify", signed, *ROOT, *flat)
 
@@ -124,6 +125,8 @@ def test_glob_and_extension(run: Run, signed: Path, served: Served) -> None:
         ("--identity-glob", "*"),
         ("--extension", "issuer=x"),
         ("--key", "key.pem", "--identity", "a", "--issuer", "b"),
+        ("--key", "key.pem", "--require-mfa"),
+        ("--require-mfa",),
         ("--identity", "a", "--issuer", "b", "--extension", "noequals"),
         ("--identity", "a", "--issuer", "b", "--bundle", "b.json", "second.txt"),
     ],

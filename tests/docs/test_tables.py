@@ -5,6 +5,7 @@ import re
 from tests.docs.pages import DOCS, rows_of
 from touchplate.entries.kinds import KINDS
 from touchplate.entries.proposed import KNOWN_KINDS
+from touchplate.formats.authentication import FACTORS
 from touchplate.formats.extensions import EXTENSIONS
 from touchplate.keys.algorithms import ALGORITHMS
 
@@ -31,6 +32,16 @@ def test_extensions() -> None:
 
     assert [(row[0], row[1], row[3]) for row in rows] == [
         (f"`{each.name}`", str(each.number), each.meaning) for each in EXTENSIONS
+    ]
+
+
+def test_factors() -> None:
+    """Each method that counts for a factor has its row, with its class."""
+    rows = rows_of(REFERENCE / "formats" / "second-factor.md")
+
+    assert [tuple(row) for row in rows] == [
+        ("`amr`", "class"),
+        *((f"`{name}`", kind) for name, kind in FACTORS.items()),
     ]
 
 

@@ -1,13 +1,17 @@
 """Who may have signed: every policy changes a verdict, and none accepts what it does not name."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.verify.mint import ISSUER, NAME, NOW, Mint, new_key, raw, spki, utf8
-from touchplate.errors import PolicyError, RefusedError
+from touchplate.errors import MalformedError, PolicyError, RefusedError
+from touchplate.formats.authentication import EXTENSION, encode_authentication
 from touchplate.formats.extensions import EXTENSIONS
 from touchplate.keys.public import load_public_key
 from touchplate.verify import (
@@ -19,10 +23,12 @@ from touchplate.verify import (
     identity,
     key,
     predicate_type,
+    require_mfa,
 )
 from touchplate.verify.policy import Signed, require_signer
 
 WORKFLOW = "https://github.com/example/project/.github/workflows/release.yml@refs/tags/v1"
+SDA = ObjectIdentifier(EXTENSION)
 GITHUB = "https://token.actions.githubusercontent.com"
 TYPE = "https://example.test/p/v1"
 VALUES = {row.number: f"value of {row.name}" for row in EXTENSIONS if row.number not in {1, 8}}
@@ -243,3 +249,69 @@ def test_says_who(policy: Policy, is_enough: bool) -> None:
         with pytest.raises(RefusedError) as caught:
             require_signer(policy)
         assert caught.value.code == "POLICY_EMPTY"
+
+
+@pytest.mark.parametrize(
+    ("methods", "context", "passes"),
+    [
+        (("mfa",), "", True),
+        (("pwd", "otp"), "", True),
+        (("pin", "hwk"), "", True),
+        (("otp", "face"), "", True),
+        (("pwd", "x", "fpt"), "", True),
+        (("pwd",), "", False),
+        (("pwd", "pwd"), "", False),
+        (("pwd", "pin"), "", False),
+        (("otp", "sms", "hwk"), "", False),
+        (("face", "fpt"), "", False),
+        (("pwd", "geo"), "", False),
+        (("pwd", "mca", "user", "rba", "wia"), "", False),
+        (("MFA",), "", False),
+        (("Pwd", "otp"), "", False),
+        (("two-factor",), "", False),
+        ((), "urn:mfa", False),
+        (("pwd",), "mfa", False),
+        ((), "", False),
+    ],
+)
+def test_require_mfa(mint: Mint, methods: tuple[str, ...], context: str, *, passes: bool) -> None:
+    """Only `mfa`, or methods of two classes, count; what is unknown is never a yes."""
+    value = encode_authentication(methods, context)
+    extra = [] if value is None else [(x509.UnrecognizedExtension(SDA, value), False)]
+    bundle = mint.bundle("v2-message", leaf=mint.leaf(extra=extra))
+    wanted = all_of(identity(NAME, ISSUER), require_mfa())
+
+    assert code_of(require_mfa(), signed_of(mint, bundle)) == (
+        None if passes else "SECOND_FACTOR_MISSING"
+    )
+    if passes:
+        login = mint.verify(bundle, policy=wanted).authentication
+        assert login is not None
+        assert login.methods == methods
+    else:
+        with pytest.raises(PolicyError):
+            mint.verify(bundle, policy=wanted)
+
+
+def signed_of(mint: Mint, bundle: dict[str, Any]) -> Signed:
+    """Give the proven signer of a bundle."""
+    verdict = mint.verify(bundle, policy=identity(NAME, ISSUER))
+    return Signed(verdict.key, verdict.certificate, verdict.statement, verdict.times)
+
+
+def test_require_mfa_names_nobody(mint: Mint) -> None:
+    """Two factors of anybody are no policy, and a key has none."""
+    with pytest.raises(RefusedError) as caught:
+        require_signer(require_mfa())
+    assert caught.value.code == "POLICY_EMPTY"
+    with pytest.raises(PolicyError) as wrong:
+        require_mfa().check(Signed(load_public_key(spki(new_key())), None, None, ()))
+    assert wrong.value.code == "IDENTITY_MISMATCH"
+
+
+def test_malformed_login(mint: Mint) -> None:
+    """A certificate whose attributes do not parse proves nothing, whatever is asked for."""
+    leaf = mint.leaf(extra=[(x509.UnrecognizedExtension(SDA, b"\x30\x05"), False)])
+    with pytest.raises(MalformedError) as caught:
+        mint.verify(mint.bundle("v2-message", leaf=leaf), policy=identity(NAME, ISSUER))
+    assert caught.value.code == "CERTIFICATE_MALFORMED"

@@ -16,6 +16,7 @@ from touchplate.ca.authority import Authority, random_serial
 from touchplate.errors import MalformedError, SettingsError
 from touchplate.formats import certificate_builder as build
 from touchplate.formats import der
+from touchplate.formats.authentication import EXTENSION, encode_authentication
 from touchplate.formats.extensions import BY_NUMBER, encode_extension
 from touchplate.formats.sct import SignedCertificateTimestamp, encode_sct_list
 from touchplate.keys.public import PublicKey
@@ -127,6 +128,9 @@ def _identity_extensions(identity: Identity) -> Iterable[bytes]:
         if values[number]:
             value = encode_extension(BY_NUMBER[number], values[number])
             yield der.sequence(_OIDS[number], der.octet_string(value))
+    login = encode_authentication(identity.amr, identity.acr)
+    if login is not None:
+        yield build.encode_extension(EXTENSION, login)
 
 
 def _sign(tbs: bytes, authority: Authority) -> bytes:

@@ -33,6 +33,7 @@ ADVICE: dict[str, str] = {
     "CHECKPOINT_KEYHINT": "refresh the trust root: touchplate trust refresh",
     "DIGEST_MISMATCH": "do not use the file: get it again, with its bundle, from its publisher",
     "EXTENSION_MISMATCH": "do not use the file unless you expected the value found",
+    "SECOND_FACTOR_MISSING": "ask the signer to log in with two factors and to sign again",
     "FILE_UNREADABLE": "look at the name and the permissions of the file",
     "IDENTITY_MISMATCH": "do not use the file unless you expected the identity found",
     "ISSUER_MISMATCH": "do not use the file unless you trust the issuer found to know the signer",

@@ -131,6 +131,9 @@ def _proven(verdict: Verdict) -> dict[str, Any]:
         "issuer": verdict.issuer,
         "key": f"sha256:{verdict.key.key_id.hex()}",
         "extensions": dict(verdict.extensions),
+        "authentication": None
+        if (login := verdict.authentication) is None
+        else {"amr": list(login.methods), "acr": login.context or None},
         "times": [
             {"at": time.at.isoformat(), "source": time.source, "name": time.name}
             for time in verdict.times

@@ -57,6 +57,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     who.add_argument("--key", metavar="PEM", help="file with the signer's public key, instead")
     who.add_argument(
+        "--require-mfa",
+        action="store_true",
+        help="the signer must have logged in with two factors, and the certificate must say so",
+    )
+    who.add_argument(
         "--predicate-type", metavar="URI", help="the type that the signed statement must have"
     )
     add_trust_arguments(parser)
@@ -91,7 +96,7 @@ def make_policy(arguments: Namespace) -> Policy:
     """Put together whom the arguments expect; nobody in particular is a usage error."""
     name, pattern, issuer = arguments.identity, arguments.identity_glob, arguments.issuer
     if arguments.key is not None:
-        if name or pattern or issuer or arguments.extension:
+        if name or pattern or issuer or arguments.extension or arguments.require_mfa:
             raise _usage("--key stands for the signer: it does not go with an identity")
         parts = [policy.key(_load_key(arguments.key))]
     else:
@@ -102,6 +107,8 @@ def make_policy(arguments: Namespace) -> Policy:
         if not equals:
             raise _usage(f"--extension {text!a} is not NAME=VALUE")
         parts.append(policy.extension(extension, value))
+    if arguments.require_mfa:
+        parts.append(policy.require_mfa())
     if arguments.predicate_type is not None:
         parts.append(policy.predicate_type(arguments.predicate_type))
     return parts[0] if len(parts) == 1 else policy.all_of(*parts)

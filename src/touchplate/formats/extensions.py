@@ -2,7 +2,8 @@
 
 Encoding, decoding, policy and documentation use `EXTENSIONS`; a new extension is a new row. The
 first six hold the bare UTF-8 bytes in their value (which is not DER), the later ones a DER
-UTF8String. Source: `fulcio: docs/oid-info.md`.
+UTF8String. Source: `fulcio: docs/oid-info.md`. Our own addition, how the signer logged in, is in
+`authentication.py`.
 """
 
 from collections.abc import Mapping

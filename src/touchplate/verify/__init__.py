@@ -17,6 +17,7 @@ from touchplate.verify.policy import (
     identity,
     key,
     predicate_type,
+    require_mfa,
 )
 from touchplate.verify.steps import Step, Steps
 from touchplate.verify.verdict import Verdict, VerifiedTime
@@ -38,5 +39,6 @@ __all__ = [
     "identity",
     "key",
     "predicate_type",
+    "require_mfa",
     "verify",
 ]

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from touchplate.errors import PolicyError, RefusedError
+from touchplate.formats.authentication import SEVERAL, decode_authentication
 from touchplate.formats.certificate import Certificate
 from touchplate.formats.extensions import BY_NAME, decode_extension, decode_issuer
 from touchplate.formats.statement import Statement
@@ -133,6 +134,37 @@ class ExtensionValue:
                 f"the certificate's {self.name} is another",
                 expected=self.value,
                 found="no such extension" if found is None else found,
+            )
+
+
+class SecondFactor:
+    """The signer logged in with two factors, and the issuer said so.
+
+    Its methods name `mfa`, or methods of two classes of factors (`formats.authentication`). A
+    certificate that says nothing, or only what is unknown here, does not pass.
+    """
+
+    __slots__ = ()
+
+    @property
+    def pins(self) -> frozenset[str]:
+        """Nobody."""
+        return _NOBODY
+
+    @property
+    def keys(self) -> tuple["Key", ...]:
+        """None."""
+        return ()
+
+    def check(self, signed: Signed) -> None:
+        """Raise PolicyError SECOND_FACTOR_MISSING."""
+        found = decode_authentication(_certificate(signed))
+        if found is None or not (SEVERAL in found.methods or len(found.factors) > 1):
+            raise PolicyError(
+                "SECOND_FACTOR_MISSING",
+                "the certificate does not prove a login with two factors",
+                expected="mfa, or methods of two kinds of factors",
+                found="nothing about the login" if found is None else found.describe(),
             )
 
 
@@ -311,6 +343,11 @@ def glob(pattern: str, issuer: str) -> Policy:
 def extension(name: str, value: str) -> Policy:
     """Exactly this value of a certificate extension, by its name in `formats.extensions`."""
     return ExtensionValue(name, value)
+
+
+def require_mfa() -> Policy:
+    """A login with two factors; goes together with a policy on the signer."""
+    return SecondFactor()
 
 
 def predicate_type(uri: str) -> Policy:

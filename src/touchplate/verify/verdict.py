@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple, NoReturn
 
+from touchplate.formats.authentication import Authentication, decode_authentication
 from touchplate.formats.bundle import TransparencyLogEntry
 from touchplate.formats.certificate import AlternativeName, Certificate
 from touchplate.formats.extensions import decode_extensions, decode_issuer
@@ -69,6 +70,14 @@ class Verdict(NamedTuple):
     def extensions(self) -> Mapping[str, str]:
         """The Sigstore extensions of the certificate, by the names in `EXTENSIONS`."""
         return {} if self.certificate is None else decode_extensions(self.certificate)
+
+    @property
+    def authentication(self) -> Authentication | None:
+        """How the signer logged in, as the issuer said it; None if the certificate does not say.
+
+        Raises MalformedError CERTIFICATE_MALFORMED.
+        """
+        return None if self.certificate is None else decode_authentication(self.certificate)
 
     def __bool__(self) -> NoReturn:
         """Refuse: a verdict is either there, or an error was raised."""

@@ -11,6 +11,7 @@ from typing import Final
 from touchplate.entries.claim import Claim
 from touchplate.entries.kinds import match
 from touchplate.errors import VerificationError
+from touchplate.formats.authentication import Authentication, decode_authentication
 from touchplate.formats.bundle import (
     Bundle,
     CertificateMaterial,
@@ -109,8 +110,9 @@ class Verifier:
                 match(entry, claim)
             step.show(lambda: tuple(f"{e.kind} {e.kind_version}" for e, _ in known))
         with step("identity"):
+            login = None if certificate is None else decode_authentication(certificate)
             policy.check(Signed(key, certificate, statement, times))
-            step.show(lambda: describe_signer(certificate, key))
+            step.show(lambda: describe_signer(certificate, key, login))
         return Verdict(
             key=key,
             certificate=certificate,
@@ -270,8 +272,11 @@ def describe_inclusion(known: type_of_known) -> tuple[str, ...]:
     )
 
 
-def describe_signer(certificate: Certificate | None, key: PublicKey) -> tuple[str, ...]:
-    """Who signed."""
+def describe_signer(
+    certificate: Certificate | None, key: PublicKey, login: Authentication | None
+) -> tuple[str, ...]:
+    """Who signed, and how they logged in."""
     if certificate is None:
         return (f"public key {key.key_id.hex()}",)
-    return tuple(f"{name.kind} {name.value}" for name in certificate.alternative_names)
+    names = tuple(f"{name.kind} {name.value}" for name in certificate.alternative_names)
+    return names if login is None else (*names, f"logged in with {login.describe()}")
