@@ -15,7 +15,7 @@ from touchplate.formats.signing_config import (
 )
 from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.keys.signer import generate
-from touchplate.server.publication import make_signing_config, make_trusted_root
+from touchplate.server.publication import Tree, make_signing_config, make_trusted_root
 from touchplate.server.settings import Origin, parse_origin
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -38,6 +38,11 @@ def chain() -> tuple[Certificate, ...]:
     return tuple(parse_certificate(der) for der in made)
 
 
+def trees(origin: Origin) -> tuple[Tree, ...]:
+    """Give the first tree of a log, with a new key."""
+    return (Tree(origin, generate("ecdsa-p256").public_key, CREATED_AT),)
+
+
 def trusted_root(origin: Origin) -> TrustedRoot:
     """Make a trusted root with new keys."""
     return make_trusted_root(
@@ -45,7 +50,7 @@ def trusted_root(origin: Origin) -> TrustedRoot:
         created_at=CREATED_AT,
         ca_chain=chain(),
         tsa_chain=chain(),
-        tlog_key=generate("ecdsa-p256").public_key,
+        trees=trees(origin),
         ct_key=generate("ecdsa-p256").public_key,
     )
 
@@ -54,7 +59,7 @@ def trusted_root(origin: Origin) -> TrustedRoot:
 def test_reads_back(origin: Origin) -> None:
     """What a client reads of the logs and authorities is what the server knows of them."""
     root = trusted_root(origin)
-    config = ClientTrustConfig(root, make_signing_config(origin, CREATED_AT))
+    config = ClientTrustConfig(root, make_signing_config(origin, CREATED_AT, trees(origin)))
     found = parse_client_trust_config(encode_client_trust_config(config))
 
     assert found.signing_config == config.signing_config
@@ -77,7 +82,8 @@ def test_reads_back(origin: Origin) -> None:
 @pytest.mark.parametrize("origin", ORIGINS)
 def test_sigstore_python_reads_it(origin: Origin) -> None:
     """sigstore-python takes the documents, and chooses the second version of the log's API."""
-    config = ClientTrustConfig(trusted_root(origin), make_signing_config(origin, CREATED_AT))
+    signing_config = make_signing_config(origin, CREATED_AT, trees(origin))
+    config = ClientTrustConfig(trusted_root(origin), signing_config)
     oracle = OracleTrustConfig.from_json(encode_client_trust_config(config).decode())
 
     (log,) = oracle.signing_config.get_tlogs()
@@ -92,7 +98,7 @@ def test_sigstore_python_reads_it(origin: Origin) -> None:
 
 def test_our_choice() -> None:
     """Our own client chooses the second version too, and the first if it knows no other."""
-    config = make_signing_config(ORIGINS[0], CREATED_AT)
+    config = make_signing_config(ORIGINS[0], CREATED_AT, trees(ORIGINS[0]))
     services, selector = config.rekor_tlog_urls, config.rekor_tlog_config
     for supported, expected in (({1, 2}, 2), ({1}, 1)):
         (chosen,) = select_services(services, selector, supported, CREATED_AT)

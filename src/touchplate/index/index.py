@@ -65,6 +65,11 @@ class Index:
         self._closing = Event()
         self._thread: Thread | None = None
 
+    def add(self, tree: Tree) -> None:
+        """Follow a further tree, the newest one."""
+        self._known[tree] = False, 0
+        self._trees = (*self._trees, tree)
+
     def start(self) -> None:
         """Follow the log in a thread of its own, until the index is closed."""
         self._thread = Thread(target=self._run, name="index", daemon=True)
@@ -203,9 +208,11 @@ class Index:
         return Follower(tree, self._database, self._settings.max_batch, _give_way)
 
     def _run(self) -> None:
-        followers = [(tree, self._follower(tree)) for tree in self._trees]
+        followers: list[tuple[Tree, Follower]] = []
         told = ""
         while not self._closing.is_set():
+            # Trees are added while it runs.
+            followers += [(each, self._follower(each)) for each in self._trees[len(followers) :]]
             began_ms, worked = self._now_ms(), False
             try:
                 for tree, follower in followers:

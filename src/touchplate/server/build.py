@@ -7,7 +7,7 @@ issuer's keys, TUF gets what clients must know. `server.opening` calls it with a
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -17,12 +17,10 @@ from touchplate.ca.routes import routes as ca_routes
 from touchplate.ctlog.routes import routes as ctlog_routes
 from touchplate.errors import UnavailableError
 from touchplate.formats.signing_config import (
-    ClientTrustConfig,
     SigningConfig,
     encode_client_trust_config,
-    encode_signing_config,
 )
-from touchplate.formats.trusted_root import TrustedRoot, encode_trusted_root
+from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.index import Index
 from touchplate.index.routes import routes as index_routes
 from touchplate.keys.signer import Signer
@@ -32,10 +30,20 @@ from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import openapi
 from touchplate.server import vault as names
 from touchplate.server.counts import Counts
-from touchplate.server.health import Check, Health, Metrics, check_log, check_objects
+from touchplate.server.health import (
+    Check,
+    Health,
+    Metrics,
+    check_log,
+    check_objects,
+    check_trees,
+    tree_details,
+    tree_figures,
+)
 from touchplate.server.health import routes as health_routes
 from touchplate.server.identities import limited_entries, limited_tokens
 from touchplate.server.limits import Limits
+from touchplate.server.lineage import Lineage, Shard
 from touchplate.server.ownership import (
     Reader,
     check_database,
@@ -45,12 +53,13 @@ from touchplate.server.ownership import (
 from touchplate.server.publication import (
     CT_PATH,
     ISSUER_PATH,
+    Publication,
     ct_origin,
     issuer_url,
     make_signing_config,
     make_trusted_root,
 )
-from touchplate.server.searching import index_details, index_figures, open_index
+from touchplate.server.searching import follow_tree, index_details, index_figures, open_index
 from touchplate.server.settings import LogSettings, Origin, ServeSettings
 from touchplate.server.vault import Vault, open_chain
 from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
@@ -72,8 +81,6 @@ COMMON_NAME: Final = "touchplate"
 
 Keys = Mapping[str, Signer]
 
-TRUSTED_ROOT: Final = "trusted_root.json"
-SIGNING_CONFIG: Final = "signing_config.v0.2.json"
 # Beside the trust repository: both documents in one, for clients that take a file.
 TRUST_CONFIG_PATH: Final = "/trust_config.json"
 
@@ -88,23 +95,54 @@ class Stores:
     index: Callable[[], IndexDatabase]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deployment:
     """All roles of one instance, running. Close it to end its logs."""
 
     origin: Origin
     routes: tuple[Route, ...]
-    trusted_root: TrustedRoot
-    signing_config: SigningConfig
     repository: Repository
     issuer: OwnIssuer
-    shards: tlog.Shards
-    tlog: TileLog
+    lineage: Lineage
+    publication: Publication
     ct: TileLog
+    now: Callable[[], datetime]
+    # Whether checkpoints wait for witnesses.
+    witnessed: bool
     # None: there is no search. It follows the log only once it is started.
     index: Index | None
     health: Health
     _open: ExitStack
+    # Has the data folder remember the trees; set by who has one.
+    remember: Callable[[], None] = lambda: None
+
+    @property
+    def trusted_root(self) -> TrustedRoot:
+        """Give what clients must trust now."""
+        return self.publication.documents().trusted_root
+
+    @property
+    def signing_config(self) -> SigningConfig:
+        """Give the services that clients sign with now."""
+        return self.publication.documents().signing_config
+
+    @property
+    def shards(self) -> tlog.Shards:
+        """Give the trees of the transparency log."""
+        return self.lineage.shards
+
+    @property
+    def tlog(self) -> TileLog:
+        """Give the tree of the transparency log that takes entries."""
+        return self.shards.active.tiles
+
+    def follow(self) -> bool:
+        """Take up a tree that another process has rotated the log to; say whether there was one."""
+        followed = self.shards.follow()
+        if followed:
+            self.publication.publish()
+            self.remember()
+        return followed
 
     def refresh(self) -> bool:
         """Renew what the trust repository has to renew; call it at least daily."""
@@ -139,16 +177,17 @@ def build(
         authority = _open_authority(vault, keys, origin, now)
         stamping = _open_stamping(vault, keys, origin, now)
         logs = _Logs(opened, stores, settings.log)
-        witnessing = open_witnessing(opened, settings.witness, now)
-        if witnessing is not None:
-            kind = names.LATER_KINDS[names.TLOG_ED25519]
-            keys = {**keys, names.TLOG_ED25519: vault.later_key(names.TLOG_ED25519, kind)}
-        log = _open_tlog(logs, keys, origin, now, witnessing)
-        log.limit = limited_entries(limits, authority.issuing)
-        shards = tlog.Shards(log)
+        metrics = Metrics(counts)
+        for name in COUNTERS:
+            metrics.counts.add(name, 0)  # so that it is there before it first goes up
+        trees = _Trees(logs, vault, origin, settings, now, metrics.counts.add)
+        trees.limit = limited_entries(limits, authority.issuing)
+        lineage = Lineage(stores.objects, created_at, trees.open, now)
+        shards = lineage.shards
         index = None
         if settings.index.enabled:
             index = open_index(opened, stores.index(), shards, _in_ms(now))
+            lineage.adopted = partial(follow_tree, index)
         certificates = _open_ct(logs, keys, origin, now, authority)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
@@ -158,58 +197,62 @@ def build(
             submit=certificates.submit_own,
             now=now,
         )
-        published = ClientTrustConfig(
-            make_trusted_root(
+        repository = _open_repository(stores, keys, now)
+        publication = Publication(
+            repository,
+            lineage,
+            origin,
+            partial(
+                make_trusted_root,
                 origin,
                 created_at=created_at,
                 ca_chain=authority.chain,
                 tsa_chain=stamping.chain,
-                tlog_key=keys[names.TLOG].public_key,
                 ct_key=keys[names.CT].public_key,
             ),
-            make_signing_config(origin, created_at),
+            partial(make_signing_config, origin, created_at),
         )
-        repository = _open_repository(stores, keys, published, now)
-        metrics = Metrics(counts)
-        for name in COUNTERS:
-            metrics.counts.add(name, 0)  # so that it is there before it first goes up
-        log.count = metrics.counts.add
-        if witnessing is not None:
-            witnessing.count = metrics.counts.add
+        publication.publish()
         health = _health(
-            *(repository, log.tiles, certificates.log, authority, stamping),
+            *(repository, lineage, certificates.log, authority, stamping),
             now=now,
             metrics=metrics,
-            checks={**logs.checks, "objects": partial(check_objects, stores.objects)},
+            checks={
+                "tlog": partial(check_trees, shards),
+                "ct": partial(check_log, certificates.log),
+                "objects": partial(check_objects, stores.objects),
+            },
         )
         if index is not None:
             health = replace(
                 health,
-                figures=partial(index_figures, index),
-                details=partial(index_details, index),
+                figures=lambda: {**tree_figures(lineage), **index_figures(index)},
+                details=lambda: {**tree_details(lineage), **index_details(index)},
             )
         return Deployment(
             origin=origin,
             routes=(
                 *ca_routes(issuance, lambda: authenticator.issuers),
-                *tlog_routes(shards, index.find_v1 if index else None, _attestations(stores, log)),
+                *tlog_routes(
+                    shards, index.find_v1 if index else None, _attestations(stores, shards)
+                ),
                 *(index_routes(index) if index else ()),
                 *tsa_routes(stamping),
                 *ctlog_routes(certificates, CT_PATH),
                 *oidc_routes(issuer, ISSUER_PATH),
                 *tuf_routes(repository),
-                _trust_config_route(published),
-                vkeys_route(log.key),
+                _trust_config_route(publication),
+                vkeys_route(shards),
                 *health_routes(health),
                 *openapi.routes(),
             ),
-            trusted_root=published.trusted_root,
-            signing_config=published.signing_config,
             repository=repository,
             issuer=issuer,
-            shards=shards,
-            tlog=log.tiles,
+            lineage=lineage,
+            publication=publication,
             ct=certificates.log,
+            now=now,
+            witnessed=settings.witness.policy is not None,
             index=index,
             health=health,
             # From here on it is the caller who closes.
@@ -259,8 +302,6 @@ class _Logs:
     opened: ExitStack
     stores: Stores
     settings: LogSettings
-    # Whether each log that was opened can work.
-    checks: dict[str, Check] = field(default_factory=dict)
 
     def open(
         self, settings: TileLogSettings, read: Reader, witnessing: Witnessing | None = None
@@ -274,40 +315,64 @@ class _Logs:
             settings = replace(settings, cosign=witnessing.of(database))
         log = TileLog(settings, database, self.stores.objects)
         self.opened.callback(log.close)
-        self.checks[settings.name] = partial(check_log, log)
         if witnessing is not None:
             keeper = Keeper(partial(witnessing.publish_if_due, log, database))
             self.opened.callback(keeper.close)
         return log
 
 
-def _open_tlog(
-    logs: _Logs,
-    keys: Keys,
-    origin: Origin,
-    now: Callable[[], datetime],
-    witnessing: Witnessing | None,
-) -> tlog.TransparencyLog:
-    key = tlog.log_key(origin.host, keys[names.TLOG], for_witnesses=keys.get(names.TLOG_ED25519))
-    read = partial(read_tlog_checkpoint, key.origin, key.signer.public_key)
-    tiles = logs.open(tlog.tile_log_settings(key, _in_ms(now)), read, witnessing)
-    given = logs.settings
-    settings = tlog.TlogSettings(
-        algorithms=given.algorithms,
-        duplicate_is_conflict=given.duplicates == "conflict",
-        accept_dsse_v002=given.dsse_v002,
-        kinds=given.kinds,
-        endpoints=given.endpoints,
-        attestations=given.attestations,
-        max_attestation_bytes=given.max_attestation_bytes,
-    )
-    return tlog.TransparencyLog(key, tiles, settings)
+class _Trees:
+    """Opens trees of the transparency log, each with its own keys."""
+
+    def __init__(
+        self,
+        logs: _Logs,
+        vault: Vault,
+        origin: Origin,
+        settings: ServeSettings,
+        now: Callable[[], datetime],
+        count: Callable[[str], None],
+    ) -> None:
+        self._logs = logs
+        self._vault = vault
+        self._origin = origin
+        self._witness = settings.witness
+        self._now = now
+        self._count = count
+        self.limit: Callable[[bytes], None] | None = None
+        given = logs.settings
+        self._settings = tlog.TlogSettings(
+            algorithms=given.algorithms,
+            duplicate_is_conflict=given.duplicates == "conflict",
+            accept_dsse_v002=given.dsse_v002,
+            kinds=given.kinds,
+            endpoints=given.endpoints,
+            attestations=given.attestations,
+            max_attestation_bytes=given.max_attestation_bytes,
+        )
+
+    def open(self, shard: Shard) -> tlog.TransparencyLog:
+        """Open a tree. Raises KEY_NOT_FOUND if its key is not on this host."""
+        signer = self._vault.key(shard.name, names.KINDS[names.TLOG])
+        witnessing = open_witnessing(self._logs.opened, self._witness, self._now)
+        for_witnesses = None
+        if witnessing is not None:
+            witnessing.count = self._count
+            kind = names.LATER_KINDS[names.TLOG_ED25519]
+            for_witnesses = self._vault.later_key(names.for_witnesses(shard.name), kind)
+        key = tlog.log_key(shard.origin(self._origin).host, signer, for_witnesses=for_witnesses)
+        read = partial(read_tlog_checkpoint, key.origin, key.signer.public_key)
+        settings = tlog.tile_log_settings(key, _in_ms(self._now), shard.name)
+        log = tlog.TransparencyLog(key, self._logs.open(settings, read, witnessing), self._settings)
+        log.limit, log.count = self.limit, self._count
+        return log
 
 
-def _attestations(stores: Stores, log: tlog.TransparencyLog) -> tlog.Attestations | None:
-    if not log.settings.attestations:
+def _attestations(stores: Stores, shards: tlog.Shards) -> tlog.Attestations | None:
+    settings = shards.active.settings
+    if not settings.attestations:
         return None
-    return tlog.Attestations(stores.objects, log.settings.max_attestation_bytes)
+    return tlog.Attestations(stores.objects, settings.max_attestation_bytes)
 
 
 def _open_ct(
@@ -328,43 +393,32 @@ def _open_ct(
     )
 
 
-def _open_repository(
-    stores: Stores, keys: Keys, published: ClientTrustConfig, now: Callable[[], datetime]
-) -> Repository:
+def _open_repository(stores: Stores, keys: Keys, now: Callable[[], datetime]) -> Repository:
     role_keys = RoleKeys(
         root=keys[names.TUF_ROOT],
         targets=keys[names.TUF_TARGETS],
         snapshot=keys[names.TUF_SNAPSHOT],
         timestamp=keys[names.TUF_TIMESTAMP],
     )
-    repository = Repository(stores.objects, role_keys, now)
-    repository.publish(
-        {
-            TRUSTED_ROOT: encode_trusted_root(published.trusted_root),
-            SIGNING_CONFIG: encode_signing_config(published.signing_config),
-        }
-    )
-    return repository
+    return Repository(stores.objects, role_keys, now)
 
 
 def _in_ms(now: Callable[[], datetime]) -> Callable[[], int]:
     return lambda: int(now().timestamp() * 1000)
 
 
-def _trust_config_route(config: ClientTrustConfig) -> Route:
-    response = Response(
-        200, encode_client_trust_config(config), headers=(("cache-control", "no-cache"),)
-    )
-
-    async def get_trust_config(_: Request) -> Response:
-        return response
+def _trust_config_route(publication: Publication) -> Route:
+    async def get_trust_config(request: Request) -> Response:
+        config = await request.run(publication.documents)
+        body = encode_client_trust_config(config)
+        return Response(200, body, headers=(("cache-control", "no-cache"),))
 
     return Route("GET", TRUST_CONFIG_PATH, get_trust_config, 0)
 
 
 def _health(
     repository: Repository,
-    tlog_tiles: TileLog,
+    lineage: Lineage,
     ct_tiles: TileLog,
     authority: ca.Authority,
     stamping: tsa.Stamping,
@@ -388,9 +442,11 @@ def _health(
     return Health(
         checks={**checks, "expiry": check_expiries},
         sizes=lambda: {
-            "tlog": tlog_tiles.checkpoint().size,
+            **{shard.name: log.tiles.checkpoint().size for shard, log in lineage.trees},
             "ct": ct_tiles.checkpoint().size,
         },
         expiries=expiries,
         metrics=metrics,
+        figures=partial(tree_figures, lineage),
+        details=partial(tree_details, lineage),
     )

@@ -1,11 +1,13 @@
 """The data folder: what a deployment must not lose, and who may touch it.
 
     DATA/touchplate.toml    the settings, if there are any (`config`)
-         instance.json      the public URL, when it was made, and whether the first start is done
+         instance.json      the public URL, when it was made, whether the first start is done, and
+                            the trees of the transparency log
          lock               held by the server that runs on this folder
          keys/NAME.pem      private keys, PKCS#8, 0600
          certificates/      chains of the CA and the timestamp authority, PEM, leaf first
-         tlog.db  ct.db     the two logs: sequence, edge, duplicates
+         tlog.db  ct.db     the two logs: sequence, edge, duplicates; tlog-2.db and so on, with
+                            keys of the same name, after rotations of the first
          objects/           what never changes: tiles, entries, issuers, TUF files
 
 `instance.json` comes first and is marked complete last, so a first start that was interrupted is
@@ -17,20 +19,23 @@ import fcntl
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from touchplate.errors import RefusedError, SettingsError
 from touchplate.keys.signer import Signer
 from touchplate.keystore import create_signer, load_signer
+from touchplate.server.lineage import Remembered, Shard
 from touchplate.storage.files import save_file
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+# Folders of format 1 have one tree of the log, and become of format 2 when it is next written.
+FORMATS: Final = (1, FORMAT)
 MAX_FILE: Final = 1024 * 1024
 
 
@@ -46,6 +51,10 @@ class Instance:
     complete: bool = False
     # Names the instance in storage that hosts share; chosen at random, and never changed.
     id: str = ""
+    # The trees of the transparency log, oldest first; none before they were first opened.
+    shards: tuple[Remembered, ...] = ()
+    # The tree that `log rotate` is about to make, or has made without having said so yet.
+    rotating: str = ""
 
 
 class DataFolder:
@@ -87,6 +96,20 @@ class DataFolder:
 
     def remember(self, instance: Instance) -> None:
         """Write `instance.json`, durable before this returns."""
+        with _only_writer(self.path):
+            self._write(instance)
+
+    def update(self, change: Callable[[Instance], Instance]) -> None:
+        """Change `instance.json` as it is now, also if other processes do; durable then."""
+        with _only_writer(self.path):
+            self.reload()
+            if self.instance is None:
+                raise SettingsError("SETTINGS_INVALID", f"{self.path} holds no instance any more")
+            changed = change(self.instance)
+            if changed != self.instance:
+                self._write(changed)
+
+    def _write(self, instance: Instance) -> None:
         text = json.dumps(
             {
                 "format": FORMAT,
@@ -96,6 +119,8 @@ class DataFolder:
                 "ca_key": instance.ca_key,
                 "complete": instance.complete,
                 "id": instance.id,
+                "shards": [_shard_json(each) for each in instance.shards],
+                "rotating": instance.rotating,
             },
             indent=2,
         )
@@ -152,11 +177,11 @@ def _load_instance(path: Path) -> Instance | None:
         raise SettingsError("FILE_UNREADABLE", f"{file}: {error.strerror}") from error
     try:
         value = json.loads(data)
-        if value["format"] != FORMAT:
+        if value["format"] not in FORMATS:
             raise SettingsError(
                 "SETTINGS_INVALID",
                 f"{file} was written by another version of touchplate",
-                expected=f"format {FORMAT}",
+                expected=f"format {FORMAT} or older",
                 found=f"format {value['format']}",
             )
         return Instance(
@@ -167,6 +192,8 @@ def _load_instance(path: Path) -> Instance | None:
             complete=bool(value["complete"]),
             # Folders made before there were ids: their host name and time never change either.
             id=str(value.get("id") or _old_id(value["url"], value["created_at"])),
+            shards=tuple(map(_read_shard, value.get("shards", []))),
+            rotating=str(value.get("rotating", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
@@ -174,6 +201,38 @@ def _load_instance(path: Path) -> Instance | None:
             f"{file} is damaged: {error}",
             hint="put the file back from the backup that the rest of the folder is from",
         ) from error
+
+
+def _shard_json(shard: Remembered) -> dict[str, object]:
+    return {
+        "name": shard.shard.name,
+        "key": shard.shard.name,
+        "key_id": shard.shard.key_id,
+        "url": shard.shard.url,
+        "origin": shard.origin,
+        "tree_id": f"{shard.tree_id:016x}",
+        "created_at": shard.shard.created_at.astimezone(UTC).isoformat(),
+        "frozen_at": shard.frozen_at and shard.frozen_at.astimezone(UTC).isoformat(),
+        "size": shard.size,
+        "root": shard.root and shard.root.hex(),
+    }
+
+
+def _read_shard(value: dict[str, Any]) -> Remembered:
+    frozen_at, size, root = value["frozen_at"], value["size"], value["root"]
+    return Remembered(
+        Shard(
+            str(value["name"]),
+            datetime.fromisoformat(value["created_at"]),
+            None if value["url"] is None else str(value["url"]),
+            str(value["key_id"]),
+        ),
+        str(value["origin"]),
+        int(value["tree_id"], 16),
+        None if frozen_at is None else datetime.fromisoformat(frozen_at),
+        None if size is None else int(size),
+        None if root is None else bytes.fromhex(root),
+    )
 
 
 def _old_id(url: str, created_at: str) -> str:
@@ -215,7 +274,7 @@ def _check_folder(path: Path) -> None:
 
 def _check_empty(path: Path) -> None:
     # Settings, and what a start leaves that died before it could write instance.json.
-    ours = {"lock", "keys", "certificates", "objects", "touchplate.toml"}
+    ours = {"lock", "instance.lock", "keys", "certificates", "objects", "touchplate.toml"}
     found = [
         each.name
         for each in path.iterdir()
@@ -228,6 +287,38 @@ def _check_empty(path: Path) -> None:
             f"{path} has files in it ({shown}) but no instance.json",
             hint="give an empty folder for a new instance, or the folder of an existing one",
         )
+
+
+@contextlib.contextmanager
+def upkeep(path: Path, what: str) -> Iterator[None]:
+    """Be the only one that rotates the log or makes a backup (SETTINGS_INVALID)."""
+    descriptor = os.open(path / "upkeep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                f"{what}: a rotation or a backup of {path} is under way",
+                hint="wait for it to end",
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """Hold the lock under which `instance.json` is written; wait for it."""
+    try:
+        descriptor = os.open(path / "instance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

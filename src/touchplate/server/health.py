@@ -11,8 +11,10 @@ from datetime import datetime
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.server import ownership
 from touchplate.server.counts import Counts, own_counts
+from touchplate.server.lineage import Lineage
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
+from touchplate.tlog import Shards
 from touchplate.transport.asgi import Request, Response, Route
 
 # Raises a TouchplateError if its part cannot do its work now.
@@ -26,6 +28,39 @@ def check_log(log: TileLog) -> None:
     log.checkpoint()
     if (failure := log.failing) is not None:
         raise UnavailableError("STORAGE_UNAVAILABLE", failure)
+
+
+def check_trees(shards: Shards) -> None:
+    """Prove the same of each tree of the transparency log."""
+    for log in shards.oldest_first:
+        check_log(log.tiles)
+
+
+def tree_figures(lineage: Lineage) -> dict[str, float]:
+    """Give the gauges of the transparency log's trees, beside their sizes."""
+    return {
+        f'touchplate_log_frozen{{log="{shard.name}"}}': float(log.tiles.is_frozen)
+        for shard, log in lineage.trees
+    }
+
+
+def tree_details(lineage: Lineage) -> dict[str, object]:
+    """Give what /readyz tells of the trees, oldest first."""
+    try:
+        return {
+            "shards": [
+                {
+                    "name": shard.name,
+                    "origin": log.key.origin,
+                    "treeID": f"{log.key.tree_id:016x}",
+                    "size": log.tiles.committed().size,
+                    "frozen": log.tiles.is_frozen,
+                }
+                for shard, log in lineage.trees
+            ]
+        }
+    except TouchplateError as error:
+        return {"shards": error.code}
 
 
 def check_objects(objects: ObjectStore) -> None:

@@ -5,10 +5,12 @@ after it; each key and chain is made once and never replaced; the trust root is 
 the instance is marked complete, and from there on nothing missing is made anew.
 """
 
+import os
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 
 from touchplate.errors import SettingsError
@@ -16,6 +18,12 @@ from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
 from touchplate.server.limits import Limits
+from touchplate.server.lineage import (
+    check_all_there,
+    check_remembered,
+    read_shards,
+    remembered,
+)
 from touchplate.server.ownership import claim_objects
 from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
 from touchplate.storage.schemes import open_index, open_log, open_objects
@@ -76,6 +84,7 @@ def open_deployment(
         folder.remember(instance)
     stores = open_stores(folder, settings, environ)
     claim_objects(stores.objects, instance.id, first=not instance.complete)
+    check_all_there(instance.shards, read_shards(stores.objects, instance.created_at))
     deployment = build(
         folder,
         stores,
@@ -86,11 +95,61 @@ def open_deployment(
         counts=counts,
         limits=limits,
     )
+    try:
+        _remember(folder, deployment)
+    except BaseException:
+        deployment.close()
+        raise
+    deployment.remember = partial(_remember, folder, deployment)
+    # While we began another process may have rotated the log, and published that before we did.
+    deployment.follow()
     if deployment.index is not None:
         deployment.index.start()
-    if not instance.complete:
-        folder.remember(replace(instance, complete=True))
     return deployment
+
+
+def open_beside(
+    settings: ServeSettings, environ: Mapping[str, str], now: Callable[[], datetime]
+) -> tuple[DataFolder, Deployment]:
+    """Build the deployment of an instance that has started, beside servers that may run.
+
+    Raises SETTINGS_INVALID for another user than the folder's: what is made must be readable to
+    the service.
+    """
+    folder = DataFolder(settings.data)
+    instance = folder.instance
+    if instance is None or not instance.complete:
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            f"{settings.data} holds no instance",
+            hint=f"start one first: touchplate serve --data {settings.data}",
+        )
+    owner = settings.data.stat().st_uid
+    if os.geteuid() != owner:
+        raise SettingsError(
+            "SETTINGS_INVALID",
+            f"{settings.data} belongs to the user {owner}, who could not read what this makes",
+            hint="run it as that user",
+        )
+    settings = replace(settings, index=replace(settings.index, enabled=False))
+    origin = settings.url or parse_origin(instance.url)
+    if origin.host != parse_origin(instance.url).host:
+        origin = parse_origin(instance.url)
+    follows = instance.url_follows_listen
+    return folder, open_deployment(
+        folder, origin, follows=follows, settings=settings, now=now, environ=environ
+    )
+
+
+def _remember(folder: DataFolder, deployment: Deployment) -> None:
+    """Hold the log's trees to what the folder remembers, and have it remember what is new."""
+    found = remembered(deployment.lineage)
+
+    def change(instance: Instance) -> Instance:
+        check_remembered(instance.shards, found)
+        return replace(instance, shards=found, complete=True)
+
+    folder.update(change)
 
 
 def open_stores(folder: DataFolder, settings: ServeSettings, environ: Mapping[str, str]) -> Stores:

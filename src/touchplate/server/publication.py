@@ -1,26 +1,41 @@
 """What clients must know of a deployment: the trusted root and the signing config.
 
-Both follow from the keys, the chains and the URL alone, so each start makes the same bytes. The
+Both follow from the keys, the chains, the URL and the log's trees alone, so each process makes the
+same bytes. The
 trusted root is of media type 0.1, which every client reads; a log's id is SHA-256 of its key, for
 both versions of the log's API.
 """
 
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Final, NamedTuple, Protocol
 
 from touchplate.formats.certificate import Certificate
-from touchplate.formats.signing_config import Selector, Service, SigningConfig
+from touchplate.formats.signing_config import (
+    ClientTrustConfig,
+    Selector,
+    Service,
+    SigningConfig,
+    encode_signing_config,
+)
 from touchplate.formats.trusted_root import (
     CertificateAuthority,
     Subject,
     TransparencyLog,
     TrustedRoot,
+    encode_trusted_root,
 )
 from touchplate.keys.public import PublicKey
+from touchplate.server.lineage import Lineage
 from touchplate.server.settings import Origin
+from touchplate.tuf import Repository
 
 # A client whose clock is behind ours by less than this can use a new instance at once.
 BACKDATED: Final = timedelta(minutes=5)
+
+TRUSTED_ROOT: Final = "trusted_root.json"
+SIGNING_CONFIG: Final = "signing_config.v0.2.json"
 
 ISSUER_PATH: Final = "/oidc"
 CT_PATH: Final = "/ct"
@@ -37,41 +52,138 @@ def ct_origin(origin: Origin) -> str:
     return origin.host + CT_PATH
 
 
+class Tree(NamedTuple):
+    """A tree of the transparency log, as clients know it."""
+
+    origin: Origin
+    key: PublicKey
+    created_at: datetime
+    # When it took its last entry, or later; None: it takes entries.
+    frozen_at: datetime | None = None
+
+    @property
+    def valid_until(self) -> datetime | None:
+        """Give the end of its window: no entry, nor its timestamp by a clock ahead, is later."""
+        if self.frozen_at is None:
+            return None
+        # Whole seconds, the next one: older clients read no fractions.
+        return self.frozen_at.replace(microsecond=0) + timedelta(seconds=1) + BACKDATED
+
+
+class MakeRoot(Protocol):
+    """Makes the trusted root of a deployment."""
+
+    def __call__(self, *, trees: Sequence[Tree]) -> TrustedRoot:
+        """Name these trees of the transparency log, oldest first, beside all else."""
+
+
 def make_trusted_root(
     origin: Origin,
     *,
     created_at: datetime,
     ca_chain: tuple[Certificate, ...],
     tsa_chain: tuple[Certificate, ...],
-    tlog_key: PublicKey,
+    trees: Sequence[Tree],
     ct_key: PublicKey,
 ) -> TrustedRoot:
-    """Name the deployment's two logs and two authorities; chains are leaf first, anchor last."""
+    """Name the deployment's two logs and two authorities; chains are leaf first, anchor last.
+
+    All trees of the transparency log are named, oldest first: bundles of each are to be verified
+    for ever.
+    """
     start = created_at - BACKDATED
     return TrustedRoot(
-        tlogs=(_log(origin, origin.url, tlog_key, start),),
+        tlogs=tuple(
+            _log(tree.origin, tree.origin.url, tree.key, tree.created_at - BACKDATED)._replace(
+                valid_until=tree.valid_until, operator=origin.host
+            )
+            for tree in trees
+        ),
         certificate_authorities=(_authority(origin, origin.url, ca_chain, start),),
         ctlogs=(_log(origin, origin.url + CT_PATH, ct_key, start),),
         timestamp_authorities=(_authority(origin, origin.url + TIMESTAMP_PATH, tsa_chain, start),),
     )
 
 
-def make_signing_config(origin: Origin, created_at: datetime) -> SigningConfig:
-    """Name the services to sign with; the log's second API first, for clients take the first."""
+def make_signing_config(
+    origin: Origin, created_at: datetime, trees: Sequence[Tree]
+) -> SigningConfig:
+    """Name the services to sign with; the log's second API first, for clients take the first.
+
+    A tree that has a URL of its own is a service of its own, the newest first.
+    """
     start = created_at - BACKDATED
 
     def service(url: str, version: int = 1) -> Service:
-        # One operator, so that clients use one of the log's two APIs and not both.
+        # One operator, so that clients use one of the log's two APIs and not both, and one tree.
         return Service(url, version, start, operator=origin.host)
+
+    windows: dict[str, tuple[datetime, datetime | None]] = {}
+    for tree in reversed(trees):
+        since, until = tree.created_at - BACKDATED, tree.valid_until
+        later = windows.get(tree.origin.url)
+        windows[tree.origin.url] = (since, until) if later is None else (since, later[1])
+    logs = [
+        replace(service(url, version), valid_from=since, valid_until=until)
+        for url, (since, until) in windows.items()
+        for version in (2, 1)
+    ]
 
     return SigningConfig(
         ca_urls=(service(origin.url),),
         oidc_urls=(service(issuer_url(origin.url)),),
-        rekor_tlog_urls=(service(origin.url, 2), service(origin.url, 1)),
+        rekor_tlog_urls=tuple(logs),
         rekor_tlog_config=Selector("ANY"),
         tsa_urls=(service(origin.url + TIMESTAMP_PATH),),
         tsa_config=Selector("ANY"),
     )
+
+
+class Publication:
+    """Keeps the trust repository as the log's trees are. Any thread may call the methods."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        lineage: Lineage,
+        origin: Origin,
+        make_root: MakeRoot,
+        make_config: Callable[[Sequence[Tree]], SigningConfig],
+    ) -> None:
+        self._repository = repository
+        self._lineage = lineage
+        self._origin = origin
+        self._make_root = make_root
+        self._make_config = make_config
+
+    def documents(self, *announced: Tree) -> ClientTrustConfig:
+        """Give what clients must know; `announced` are trees that do not take entries yet."""
+        trees = (*self._trees(), *announced)
+        current = trees[: len(trees) - len(announced)]
+        return ClientTrustConfig(self._make_root(trees=trees), self._make_config(current))
+
+    def publish(self, *announced: Tree) -> None:
+        """Make it what clients get, durably, if it is not so already."""
+        found = self.documents(*announced)
+        self._repository.publish(
+            {
+                TRUSTED_ROOT: encode_trusted_root(found.trusted_root),
+                SIGNING_CONFIG: encode_signing_config(found.signing_config),
+            }
+        )
+
+    def _trees(self) -> list[Tree]:
+        described = self._lineage.trees
+        trees = []
+        for shard, log in described:
+            frozen_at = None
+            # The last one stays open for clients, also if nothing comes after it.
+            if log is not described[-1][1] and log.tiles.is_frozen:
+                frozen_at = datetime.fromtimestamp(log.tiles.committed().time_ms / 1000, UTC)
+            origin = shard.origin(self._origin)
+            key = log.key.signer.public_key
+            trees.append(Tree(origin, key, shard.created_at, frozen_at))
+        return trees
 
 
 def _log(origin: Origin, url: str, key: PublicKey, start: datetime) -> TransparencyLog:

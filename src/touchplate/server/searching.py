@@ -16,9 +16,14 @@ def open_index(
 ) -> Index:
     """Open the index over all trees, oldest first; it ends with `opened`, and is not started."""
     opened.callback(database.close)
-    index = Index(tuple(map(_tree, (*shards.frozen, shards.active))), database, now_ms)
+    index = Index(tuple(map(_tree, shards.oldest_first)), database, now_ms)
     opened.callback(index.close)
     return index
+
+
+def follow_tree(index: Index, log: TransparencyLog) -> None:
+    """Have the index follow a further tree."""
+    index.add(_tree(log))
 
 
 def _tree(log: TransparencyLog) -> Tree:

@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -33,6 +33,8 @@ from touchplate.server.settings import ServeSettings
 log = logging.getLogger("touchplate.server")
 
 REFRESH_SECONDS: Final = 3600
+# How often it is looked whether the log was rotated. Who writes to a frozen tree looks at once.
+FOLLOW_SECONDS: Final = 5
 # Idle connections are kept so long; a client that reuses one later opens a new one.
 KEEP_ALIVE_SECONDS: Final = 30
 
@@ -70,7 +72,8 @@ def serve_deployment(
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        uvloop.run(_run(server, listener, ready, partial(renew, deployment, executor), until))
+        tasks = (partial(renew, deployment, executor), partial(follow, deployment, executor))
+        uvloop.run(_run(server, listener, ready, tasks, until))
 
 
 @contextmanager
@@ -120,7 +123,7 @@ async def _run(
     server: "_Server",
     listener: socket.socket,
     ready: Callable[[], None],
-    renew: Callable[[], Coroutine[None, None, None]],
+    tasks: tuple[Callable[[], Coroutine[None, None, None]], ...],
     until: Until,
 ) -> None:
     loop = asyncio.get_running_loop()
@@ -132,13 +135,13 @@ async def _run(
         loop.add_reader(until.lifeline, _orphaned, loop, server, until.lifeline)
     # Only now: whoever reads that the server runs may tell it to end.
     ready()
-    renewal = asyncio.create_task(renew())
+    running = [asyncio.create_task(task()) for task in tasks]
     try:
         await server.serve(sockets=[listener])
     finally:
-        renewal.cancel()
-        with suppress(asyncio.CancelledError):
-            await renewal
+        for each in running:
+            each.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 def _orphaned(loop: asyncio.AbstractEventLoop, server: "_Server", lifeline: int) -> None:
@@ -185,3 +188,21 @@ async def renew(
             await loop.run_in_executor(executor, deployment.refresh)
         except TouchplateError as error:
             log.error("the trust root was not renewed: %s: %s", error.code, error)  # noqa: TRY400
+
+
+async def follow(
+    deployment: Deployment, executor: Executor, seconds: float = FOLLOW_SECONDS
+) -> None:
+    """Take up trees that another process has rotated the log to, for ever."""
+    loop = asyncio.get_running_loop()
+    told = ""
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await loop.run_in_executor(executor, deployment.follow)
+            told = ""
+        except TouchplateError as error:
+            # It is tried again; the operator is told once.
+            if told != str(error):
+                log.error("the log's next tree: %s: %s", error.code, error)  # noqa: TRY400
+            told = str(error)

@@ -47,6 +47,11 @@ LATER_KINDS: Final[dict[str, str]] = {
 }
 
 
+def for_witnesses(name: str) -> str:
+    """Give the name of the second key of a tree of the transparency log."""
+    return f"{name}-ed25519"
+
+
 class Vault(Protocol):
     """Where keys and chains rest. Making one that is there already is refused."""
 

@@ -30,7 +30,7 @@ from touchplate.storage.database import LogDatabase
 from touchplate.tilelog.entry import SignedCheckpoint
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import Cosign, ProveConsistency
-from touchplate.tlog.key import LogKey
+from touchplate.tlog import Shards
 from touchplate.transport.asgi import Request, Response, Route
 from touchplate.transport.http import HttpTransport, Transport, check_url
 
@@ -269,17 +269,17 @@ class Keeper:
                 _logger.exception("publishing again failed")
 
 
-def vkeys_route(key: LogKey) -> Route:
-    """Answer the verifier keys of the log's checkpoints, one a line, the log's own first."""
-    response = Response(
-        200,
-        "".join(f"{vkey}\n" for vkey in key.vkeys()).encode(),
-        "text/plain; charset=utf-8",
-        (("cache-control", "no-cache"),),
-    )
+def vkeys_route(shards: Shards) -> Route:
+    """Answer the verifier keys of checkpoints, one a line: of each tree, the active one first.
+
+    Of each tree its own key is first.
+    """
 
     async def get_vkeys(_: Request) -> Response:
-        return response
+        trees = reversed(shards.oldest_first)
+        lines = [f"{vkey}\n" for log in trees for vkey in log.key.vkeys()]
+        text = "".join(lines).encode()
+        return Response(200, text, "text/plain; charset=utf-8", (("cache-control", "no-cache"),))
 
     return Route("GET", VKEYS_PATH, get_vkeys, 0)
 

@@ -102,6 +102,10 @@ class InProcessTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: Thread | None = None
 
+    def add(self, url: str, app: App) -> None:
+        """Have an application answer at one more URL."""
+        self._hosts[url] = app
+
     def request(
         self,
         method: str,
@@ -117,6 +121,8 @@ class InProcessTransport:
         app = self._hosts.get(f"{parts.scheme}://{parts.netloc}")
         if app is None:
             raise UnavailableError("SERVICE_UNAVAILABLE", f"{parts.netloc} cannot be reached")
+        if not any(name.lower() == "host" for name, _ in headers):
+            headers = (*headers, ("host", parts.netloc))
         future = asyncio.run_coroutine_threadsafe(
             exchange(
                 app,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -28,6 +29,7 @@ from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.limits import Limits
 from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
+from touchplate.server.rotation import rotate
 from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.server.vault import MemoryVault
 from touchplate.sign import Signer, connect
@@ -143,6 +145,12 @@ class World:
         """Sign an in-toto statement as `email` in a DSSE envelope."""
         return self.signer(email, tlog_version=tlog_version).sign_statement(payload).bundle
 
+    def rotate(self, url: str | None = None) -> None:
+        """Freeze the log's active tree and go on with a new one, which may have its own URL."""
+        rotate(self.deployment, self._vault, parse_origin(url) if url else None)
+        if url:
+            self.transport.add(url, self.app)
+
     def restart(self) -> None:
         """End the deployment and start it again over the same keys and storage."""
         self.deployment.close()
@@ -156,7 +164,10 @@ class World:
 
         Raises VerificationError TLOG_INVALID, or what is wrong with a checkpoint.
         """
-        self._check("tlog", self.deployment.tlog, self._open_tlog)
+        for shard, log in self.deployment.lineage.trees:
+            key = log.key
+            read = partial(read_tlog_checkpoint, key.origin, key.signer.public_key)
+            self._check(shard.name, log.tiles, read)
         self._check("ct", self.deployment.ct, self._open_ct)
 
     def close(self) -> None:
@@ -213,10 +224,6 @@ class World:
         if old_size:
             check_consistency(old_size, size, log.consistency(old_size, size), old_root, root)
         self._seen[name] = (size, root)
-
-    def _open_tlog(self, envelope: str) -> tuple[int, RootHash]:
-        known = self.trusted_root.tlogs[0]
-        return read_tlog_checkpoint(known.name, known.key, envelope)
 
     def _open_ct(self, envelope: str) -> tuple[int, RootHash]:
         key = self.trusted_root.ctlogs[0].key

@@ -79,8 +79,7 @@ def _v2_routes(shards: Shards) -> tuple[Route, ...]:
             if outcome.duplicate and settings.duplicate_is_conflict:
                 reply(v2.answer_fault(conflict(outcome.index)))
             else:
-                if encoder.key is not log.key:
-                    encoder = v2.EntryEncoder(log.key)
+                encoder = encoder.of(log.key)
                 reply(Response(201, encoder.encode(admitted, outcome)))
         elif isinstance(outcome, TouchplateError):
             reply(refuse(log, outcome))

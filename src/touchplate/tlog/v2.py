@@ -26,10 +26,14 @@ class EntryEncoder:
     """Writes the 201 answer. One thread uses it: it keeps the last checkpoint's text."""
 
     def __init__(self, key: LogKey) -> None:
-        self.key = key
+        self._key = key
         self._log_id = encode_base64(key.log_id)
         self._checkpoint: SignedCheckpoint | None = None
         self._tree = b""
+
+    def of(self, key: LogKey) -> "EntryEncoder":
+        """Give the encoder of entries in the log with this key: this one, if it is its log."""
+        return self if key is self._key else EntryEncoder(key)
 
     def encode(self, admitted: Admitted, receipt: Receipt) -> bytes:
         """Give the TransparencyLogEntry as JSON."""

@@ -200,6 +200,8 @@ def find_logs(bundle: Bundle, trust: Trust, options: Options, *, is_keyless: boo
             "no log entry of the bundle is from a log that the trusted root lists",
             expected=", ".join(log.base_url for log in trust.root.tlogs) or "a log",
             found=", ".join(entry.log_id.hex() for entry in bundle.entries[:4]) or "no entry",
+            hint="the log may be newer than the trusted root: fetch that again (touchplate trust "
+            "refresh)",
         )
     check_threshold(needed, [voice_of(logs[0]) for _, logs in known], "transparency logs")
     return known
