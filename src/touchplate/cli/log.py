@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from touchplate.cli import log_check, log_reindex
+from touchplate.cli import log_check, log_export, log_import, log_reindex
 from touchplate.cli.service import load_server
 
 
@@ -34,6 +34,16 @@ def add_arguments(parser: ArgumentParser) -> None:
             metavar="FILE",
             help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
         )
+        each.add_argument(
+            "--database",
+            metavar="URI",
+            help="where its logs' databases rest (TOUCHPLATE_DATABASE; default: the folder)",
+        )
+        each.add_argument(
+            "--objects",
+            metavar="URI",
+            help="where its tiles and entries rest (TOUCHPLATE_OBJECTS; default: the folder)",
+        )
         action.add_arguments(each)
 
 
@@ -42,7 +52,9 @@ def run(arguments: Namespace) -> int:
     from_file = load_server("config").load_settings(
         os.environ, data=arguments.data, config=arguments.config
     )
-    settings = load_server("settings").make_settings(os.environ, from_file)
+    settings = load_server("settings").make_settings(
+        os.environ, from_file, database=arguments.database, objects=arguments.objects
+    )
     act: Callable[[Namespace, Any], int] = arguments.act
     return act(arguments, settings)
 
@@ -52,6 +64,16 @@ ACTIONS = {
         "read the logs again and prove every entry, tile and checkpoint",
         log_check.add_arguments,
         log_check.act,
+    ),
+    "export": Action(
+        "write the log as files that any web server can serve",
+        log_export.add_arguments,
+        log_export.act,
+    ),
+    "import": Action(
+        "begin the log of a new instance with one from elsewhere",
+        log_import.add_arguments,
+        log_import.act,
     ),
     "reindex": Action(
         "make the search index again from the log",

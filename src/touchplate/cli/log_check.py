@@ -1,11 +1,10 @@
 """`touchplate log check`: read the logs again and name all that is wrong with them."""
 
 import os
-import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from touchplate.cli.progress import Progress
 from touchplate.cli.service import load_server
 from touchplate.cli.text import printable
 
@@ -13,7 +12,6 @@ if TYPE_CHECKING:
     from touchplate.tilelog.audit import Audit
 
 MAX_JOBS: Final = 256
-_STEP_SECONDS: Final = 0.2  # between two looks at the progress
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -35,17 +33,16 @@ def add_arguments(parser: ArgumentParser) -> None:
 def act(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded with the server
     """Give 0 if the logs are whole, 1 if anything is wrong with them."""
     checking = load_server("checking")
-    progress = _Progress(shown=sys.stderr.isatty())
-    audits: dict[str, Audit] = checking.check_logs(
-        settings.data,
-        settings,
-        os.environ,
-        names=(arguments.log,) if arguments.log else checking.LOGS,
-        entries=arguments.entries,
-        jobs=arguments.jobs or os.cpu_count() or 1,
-        progress=progress,
-    )
-    progress.clear()
+    with Progress() as progress:
+        audits: dict[str, Audit] = checking.check_logs(
+            settings.data,
+            settings,
+            os.environ,
+            names=(arguments.log,) if arguments.log else checking.LOGS,
+            entries=arguments.entries,
+            jobs=arguments.jobs or os.cpu_count() or 1,
+            progress=progress,
+        )
     if arguments.json:
         print(_json(audits))
     else:
@@ -88,29 +85,6 @@ def _json(audits: "dict[str, Audit]") -> str:
         },
         indent=2,
     )
-
-
-class _Progress:
-    """One line on a terminal that is written over; nothing elsewhere."""
-
-    def __init__(self, *, shown: bool) -> None:
-        self._shown = shown
-        self._start = self._told = monotonic()
-
-    def __call__(self, name: str, done: int, size: int) -> None:
-        """Tell how far it is, now and then."""
-        now = monotonic()
-        if not self._shown or now - self._told < _STEP_SECONDS:
-            return
-        self._told = now
-        rate = done / (now - self._start)
-        line = f"{name}: {done} of {size} entries, {done * 100 // (size or 1)} %, {rate:.0f}/s"
-        print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Leave the line empty."""
-        if self._shown:
-            print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
 
 
 def _jobs(text: str) -> int:

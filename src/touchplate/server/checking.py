@@ -27,6 +27,7 @@ from touchplate.storage.objects import ObjectStore
 from touchplate.storage.schemes import open_log, open_objects
 from touchplate.tilelog.audit import Audit, Auditor, CheckEntry, Fault, Part, count_parts
 from touchplate.tilelog.bundle import record_data, split_records
+from touchplate.tilelog.imports import check_imported
 from touchplate.tilelog.seal import Sealer
 from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tilelog.tiles import Tiles
@@ -158,7 +159,8 @@ def _check_log(
         tiles = Tiles(reading_settings(place.name), database, objects)
         faults = _check_checkpoints(state, database, tiles, read)
         behind = _check_published(place, database, objects, tiles)
-        return audit._replace(faults=(*audit.faults, *faults, *behind))
+        imported = _check_imported(place.name, objects)
+        return audit._replace(faults=(*audit.faults, *faults, *behind, *imported))
 
 
 def _parts(place: Place, auditor: Auditor, size: int, jobs: int) -> Iterator[Part]:
@@ -219,3 +221,11 @@ def _check_published(
         Sealer(reading_settings(place.name), database, objects, tiles).check_not_behind()
     except (SettingsError, VerificationError) as error:
         yield Fault("the object store", f"{error.code}: {error}")
+
+
+def _check_imported(name: str, objects: ObjectStore) -> Iterator[Fault]:
+    """Tell of an import that is not done: the log is whole, and not all of it."""
+    try:
+        check_imported(objects, name)
+    except SettingsError as error:
+        yield Fault("the log", str(error))

@@ -1,7 +1,7 @@
 """The object store in a folder of a local file system: one file for each object.
 
-Folders are 0700 and files 0600. A crash may leave a file whose name begins with a dot; nothing
-reads it, and it may be deleted.
+Folders are 0700 and files 0600, but for a store that is public. A crash may leave a file whose name
+begins with a dot; nothing reads it, and it may be deleted.
 """
 
 import errno
@@ -25,11 +25,13 @@ _AT_ONCE: Final = 16
 class FolderObjects:
     """The object store below `folder`, which is made if it is not there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, public: bool = False) -> None:
+        """Make the folder; with `public` the umask says who may read what is put there."""
         self._folder = folder
+        self._file_mode, self._folder_mode = (0o666, 0o777) if public else (0o600, 0o700)
         self._synced: set[Path] = {folder}  # folders whose way up to `folder` is durable
         with _translated(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=self._folder_mode, parents=True, exist_ok=True)
             sync_folder(folder.parent)
 
     def put(self, key: str, data: bytes) -> None:
@@ -50,7 +52,7 @@ class FolderObjects:
             written = []
             for path, data in zip(paths, objects.values(), strict=True):
                 beside = path.parent / f".{path.name}.{secrets.token_hex(8)}.tmp"
-                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._file_mode)
                 temporary.callback(beside.unlink)
                 file = temporary.enter_context(os.fdopen(descriptor, "wb", buffering=0))
                 if file.write(data) != len(data):
@@ -74,7 +76,7 @@ class FolderObjects:
         path = self._path(key)
         with _translated(path):
             self._make(path.parent)
-            save_file(path, data, overwrite=True, mode=0o600)
+            save_file(path, data, overwrite=True, mode=self._file_mode)
             self._sync_parents(path.parent)
 
     def get(self, key: str) -> bytes | None:
@@ -101,12 +103,12 @@ class FolderObjects:
         return self._folder / key
 
     def _make(self, folder: Path) -> None:
-        """Make a folder and those above it, each 0700: `mkdir(parents=True)` does only the last."""
+        """Make a folder and those above it, each with the mode: `mkdir` gives it to the last."""
         if folder in self._synced:
             return
         for each in reversed((folder, *folder.parents)):
             if each.is_relative_to(self._folder):
-                each.mkdir(mode=0o700, exist_ok=True)
+                each.mkdir(mode=self._folder_mode, exist_ok=True)
 
     def _sync_parents(self, folder: Path) -> None:
         """Make the folder's name, and the names above it, durable, once for each process."""

@@ -14,6 +14,7 @@ from touchplate.merkle.tile import TILE_WIDTH, fold_tile, tile_path
 from touchplate.merkle.tree import EMPTY_ROOT, HASH_SIZE, LeafHash, leaf_hash
 from touchplate.storage.database import STAMP_SIZE, LogDatabase, LogState
 from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.entry import duplicate_identity
 from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tilelog.tiles import Tiles, parse_stamp
 
@@ -178,7 +179,12 @@ class Auditor:
                 else:
                     what = "nowhere" if found is None else f"to entry {found}"
                     self._fault(f"entry {entry}", f"its identity leads {what}")
-            if self._is_leaf_identity and len(leaves) == width and leaves[place] != identity:
+            if (
+                self._is_leaf_identity
+                and len(leaves) == width
+                and identity != leaves[place]
+                and identity != duplicate_identity(leaves[place], entry)
+            ):
                 self._fault(f"entry {entry}", "its identity is not its leaf hash")
             if time_ms < self._last_ms:
                 self._fault(f"entry {entry}", "is older than the one before it")

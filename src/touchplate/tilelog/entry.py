@@ -5,6 +5,7 @@ What is made in the thread of the requests is a named tuple, a third of a frozen
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final, NamedTuple
 
 from touchplate.merkle.tree import LeafHash, RootHash
@@ -61,3 +62,11 @@ class StoredEntry:
     record: bytes
     time_ms: int
     identity: bytes
+
+
+def duplicate_identity(leaf: bytes, index: int) -> bytes:
+    """Give the identity of an entry that is in a log again: its leaf hash leads to the first.
+
+    Other logs may hold a leaf several times; ours does so only after an import.
+    """
+    return sha256(b"touchplate duplicate\n" + leaf + index.to_bytes(8, "big")).digest()
