@@ -1,14 +1,22 @@
-"""A real service in its own process, on a free port and a fresh folder, for the load benchmarks."""
+"""A real service in processes of its own, on a free port and new storage, for the load benchmarks.
+
+`stores()` gives a real PostgreSQL and a real S3 server beside it.
+"""
 
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.request import urlopen
+
+from tests.servers import postgres, s3
+from tests.servers.postgres import PostgresServer
+from tests.servers.s3 import S3Server
 
 _STOP_SECONDS = 30
 
@@ -26,20 +34,77 @@ class Server:
         """The value of the Host header."""
         return f"{self.address[0]}:{self.address[1]}"
 
+    def get(self, path: str) -> str:
+        """GET a text."""
+        with urlopen(f"http://{self.host}{path}") as answer:
+            text: str = answer.read().decode()
+            return text
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Servers that hold the data of one service, or none; each `options()` is for a new one."""
+
+    postgres: PostgresServer | None = None
+    s3: S3Server | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
+
+    def options(self) -> tuple[str, ...]:
+        """Give what `touchplate serve` is told of them."""
+        if self.postgres is None or self.s3 is None:
+            return ()
+        return ("--database", self.postgres.uri(), "--objects", self.s3.uri())
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes under which they run."""
+        return tuple(each.pid for each in (self.postgres, self.s3) if each is not None)
+
 
 @contextmanager
-def running(cores: Sequence[int] = ()) -> Iterator[Server]:
-    """Start `touchplate serve`, pinned to `cores` if any, and end it by its pid."""
+def stores() -> Iterator[Stores | None]:
+    """Start both; None, and the reason printed, if they are not installed here."""
+    reason = postgres.why_not() or s3.why_not()
+    if reason is not None:
+        print(f"PostgreSQL + S3 is left out: {reason}")
+        yield None
+        return
+    with PostgresServer() as database, S3Server() as objects:
+        yield Stores(database, objects, s3.ENVIRON)
+
+
+@contextmanager
+def running(
+    *options: str,
+    cores: Sequence[int] = (),
+    settings: str = "",
+    prepare: Callable[[Path], None] | None = None,
+    stores: Stores | None = None,
+) -> Iterator[Server]:
+    """Start `touchplate serve`, pinned to `cores` if any, and end it by its pid.
+
+    `prepare` is called with its data folder before.
+    """
+    stores = stores or Stores()
     with TemporaryDirectory(prefix="bench-") as name:
         data = Path(name) / "data"
+        data.mkdir(mode=0o700)
+        (data / "touchplate.toml").write_text(settings)
+        (data / "touchplate.toml").chmod(0o600)
+        if prepare is not None:
+            prepare(data)
         script = Path(sys.executable).parent / "touchplate"
         own_cores = os.sched_getaffinity(0)
         if cores:
             # A child takes the setting along, all its threads too.
             os.sched_setaffinity(0, cores)
         process = subprocess.Popen(
-            [script, "serve", "--data", data, "--listen", "127.0.0.1:0"],
+            [
+                *(script, "serve", "--data", data, "--listen", "127.0.0.1:0"),
+                *(*stores.options(), *options),
+            ],
             stdout=subprocess.PIPE,
+            env={**os.environ, **stores.environ},
             text=True,
         )
         os.sched_setaffinity(0, own_cores)
@@ -55,3 +120,5 @@ def running(cores: Sequence[int] = ()) -> Iterator[Server]:
         finally:
             process.terminate()
             process.wait(_STOP_SECONDS)
+            if process.stdout is not None:
+                process.stdout.close()

@@ -95,6 +95,12 @@ class PostgresServer:
         """What others need to use it."""
         return {"port": self.port}
 
+    @property
+    def pid(self) -> int:
+        """The process under which all of it runs."""
+        assert self._program is not None
+        return self._program.pid
+
     def uri(self, schema: str | None = None) -> str:
         """Give a URI for `open_log`, by default with a schema that nobody has used."""
         return postgres_uri(self.port, schema)

@@ -60,6 +60,11 @@ class Program:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process; what it starts is below it."""
+        return self._process.pid
+
     def wait_until(self, is_up: Callable[[], bool]) -> None:
         """Wait until it answers. Raises RuntimeError with the end of its output if it does not."""
         end = time.monotonic() + _PATIENCE_SECONDS

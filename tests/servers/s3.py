@@ -101,6 +101,12 @@ class S3Server:
         """Where it answers."""
         return f"http://127.0.0.1:{self._ports[0]}"
 
+    @property
+    def pid(self) -> int:
+        """The process under which all of it runs."""
+        assert self._program is not None
+        return self._program.pid
+
     def uri(self, prefix: str | None = None) -> str:
         """Give a URI for `open_objects`, by default with a prefix that nobody has used."""
         return s3_uri(self.endpoint, prefix)
