@@ -66,6 +66,7 @@ from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vk
 from touchplate.storage.database import LogDatabase
 from touchplate.storage.index import IndexDatabase
 from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.imports import check_imported
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tlog.log import COUNTERS
@@ -309,6 +310,7 @@ class _Logs:
         """Open the log; `read` opens a checkpoint that our key signed."""
         database = self.stores.database(settings.name)
         self.opened.callback(database.close)
+        check_imported(self.stores.objects, settings.name)
         check_database(database, settings.name, read)
         settings = replace(settings, max_waiting=self.settings.max_waiting)
         if witnessing is not None:
