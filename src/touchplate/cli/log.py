@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from touchplate.cli import log_check, log_export, log_import, log_reindex
+from touchplate.cli import log_check, log_freeze, log_export, log_import, log_reindex, log_rotate
 from touchplate.cli.service import load_server
 
 
@@ -60,6 +60,16 @@ def run(arguments: Namespace) -> int:
 
 
 ACTIONS = {
+    "freeze": Action(
+        "take no more entries into the transparency log",
+        log_freeze.add_arguments,
+        log_freeze.act,
+    ),
+    "rotate": Action(
+        "freeze the transparency log's tree, and go on with a new one",
+        log_rotate.add_arguments,
+        log_rotate.act,
+    ),
     "check": Action(
         "read the logs again and prove every entry, tile and checkpoint",
         log_check.add_arguments,

@@ -59,7 +59,7 @@ def _tell(name: str, audit: "Audit", *, entries: bool) -> None:
     if audit.faults:
         print(f"{name}: DAMAGED: {len(audit.faults) + audit.more} faults in {audit.size} entries")
         return
-    checked = f", {audit.signed} signatures checked" if entries and name == "tlog" else ""
+    checked = f", {audit.signed} signatures checked" if entries and name != "ct" else ""
     print(f"{name}: whole: {audit.size} entries, root {audit.root.hex()}{checked}")
 
 

@@ -18,6 +18,7 @@ from touchplate.errors import MalformedError, SettingsError, VerificationError
 from touchplate.formats import ct
 from touchplate.merkle.tree import RootHash
 from touchplate.server.data import DataFolder
+from touchplate.server.lineage import Shard, read_shards
 from touchplate.server.ownership import Reader, read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
 from touchplate.server.settings import ServeSettings, parse_origin
@@ -25,7 +26,7 @@ from touchplate.server.vault import CT, TLOG
 from touchplate.storage.database import LogDatabase, LogState
 from touchplate.storage.objects import ObjectStore
 from touchplate.storage.schemes import open_log, open_objects
-from touchplate.tilelog.audit import Audit, Auditor, CheckEntry, Fault, Part, count_parts
+from touchplate.tilelog.audit import Audit, Auditor, Fault, Part, count_parts
 from touchplate.tilelog.bundle import record_data, split_records
 from touchplate.tilelog.imports import check_imported
 from touchplate.tilelog.seal import Sealer
@@ -56,8 +57,8 @@ class Place(NamedTuple):
                 reading_settings(self.name),
                 database,
                 objects,
-                check_entry=_CHECKS[self.name] if self.entries else None,
-                is_leaf_identity=self.name == TLOG,
+                check_entry=_check_body if self.entries and self.name != CT else None,
+                is_leaf_identity=self.name != CT,
             )
             yield database, objects, auditor
 
@@ -86,23 +87,21 @@ def check_logs(
             hint="name the instance's folder with --data DIR",
         )
     storage = settings.storage
+    database = storage.database or folder.path.as_uri()
+    uri = storage.objects or (folder.path / "objects").as_uri()
+    trees = read_shards(open_objects(uri, environ), instance.created_at)
     found = {}
-    for name in names:
-        place = Place(
-            storage.database or folder.path.as_uri(),
-            storage.objects or (folder.path / "objects").as_uri(),
-            dict(environ),
-            name,
-            entries,
-        )
+    for name in (tree for log in names for tree in _trees(log, trees)):
+        place = Place(database, uri, dict(environ), name, entries)
         _check_there(place)
-        found[name] = _check_log(place, _reader(folder, name), jobs, partial(progress, name))
+        read = _reader(folder, name, trees)
+        found[name] = _check_log(place, read, jobs, partial(progress, name))
     return found
 
 
 def reading_settings(name: str) -> TileLogSettings:
     """Give what reading one of the logs takes; nothing can be signed with it."""
-    is_tlog = name == TLOG
+    is_tlog = name != CT
     return TileLogSettings(
         name=name,
         entries_tile="entries" if is_tlog else "data",
@@ -121,9 +120,6 @@ def _check_body(record: bytes) -> bool:
     return check_logged(record_data(record))
 
 
-# The certificate log holds certificates whose issuers are not in its entries: nothing to check.
-_CHECKS: Final[Mapping[str, CheckEntry | None]] = {TLOG: _check_body, CT: None}
-
 
 def _check_there(place: Place) -> None:
     """Refuse a database that is not there: opening it would make an empty one."""
@@ -133,13 +129,19 @@ def _check_there(place: Place) -> None:
         raise SettingsError("FILE_UNREADABLE", f"there is no file {path}")
 
 
-def _reader(folder: DataFolder, name: str) -> Reader:
+def _trees(name: str, trees: tuple[Shard, ...]) -> tuple[str, ...]:
+    """Give the names of a log's trees, oldest first."""
+    return tuple(shard.name for shard in trees) if name == TLOG else (name,)
+
+
+def _reader(folder: DataFolder, name: str, trees: tuple[Shard, ...]) -> Reader:
     if folder.instance is None:
         raise AssertionError("the instance is there")
     origin = parse_origin(folder.instance.url)
     key = folder.load_key(name).public_key
-    if name == TLOG:
-        return partial(read_tlog_checkpoint, origin.host, key)
+    for shard in trees:
+        if shard.name == name:
+            return partial(read_tlog_checkpoint, shard.origin(origin).host, key)
     return partial(read_ct_checkpoint, ct_origin(origin), key)
 
 

@@ -1,14 +1,14 @@
 """Making the search index of an instance again, beside a server that runs or without one."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import datetime
 
 from touchplate import tlog
 from touchplate.errors import SettingsError
 from touchplate.index import Index, Progress, Tree
-from touchplate.server import vault as names
 from touchplate.server.data import DataFolder
+from touchplate.server.lineage import read_shards
 from touchplate.server.opening import open_stores
 from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.storage.database import LogDatabase
@@ -75,10 +75,14 @@ def _opened(
     def now_ms() -> int:
         return int(now().timestamp() * 1000)
 
-    key = tlog.log_key(parse_origin(instance.url).host, folder.load_key(names.TLOG))
-    log_settings = tlog.tile_log_settings(key, now_ms)
+    origin = parse_origin(instance.url)
     stores = open_stores(folder, settings, environ)
-    with closing(stores.database(log_settings.name)) as database, closing(stores.index()) as found:
-        tiles = Tiles(log_settings, database, stores.objects)
-        log = ReadOnlyLog(log_settings, database, tiles)
-        yield Index((Tree(key.tree_id, log),), found, now_ms)
+    with ExitStack() as opened, closing(stores.index()) as found:
+        trees = []
+        for shard in read_shards(stores.objects, instance.created_at):
+            key = tlog.log_key(shard.origin(origin).host, folder.load_key(shard.name))
+            log_settings = tlog.tile_log_settings(key, now_ms, shard.name)
+            database = opened.enter_context(closing(stores.database(shard.name)))
+            tiles = Tiles(log_settings, database, stores.objects)
+            trees.append(Tree(key.tree_id, ReadOnlyLog(log_settings, database, tiles)))
+        yield Index(trees, found, now_ms)
