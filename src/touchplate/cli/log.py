@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from touchplate.cli import log_check, log_freeze, log_export, log_import, log_reindex, log_rotate
+from touchplate.cli import log_check, log_export, log_freeze, log_import, log_reindex, log_rotate
 from touchplate.cli.service import load_server
 
 
