@@ -57,6 +57,8 @@ def join_url(base: str, path: str) -> str:
     joined = normpath("/" + f"{parts.path}/{path}".lstrip("/"))
     if path.endswith("/") and not joined.endswith("/"):
         joined += "/"
+    elif joined == "/" and not parts.path and not path.endswith("/"):
+        joined = ""
     return _bounded(f"{parts.scheme}:{parts.host}{_escape(joined, _PATH, 'path')}")
 
 
@@ -84,10 +86,14 @@ def parse_url(text: str) -> GoURL:
 def _host(authority: str) -> str:
     if "@" in authority:
         raise _refused("it has a user name")
+    if not authority:
+        raise _refused("it has no host")
     name, port = authority, ""
     if authority.startswith("["):
         name, bracket, port = authority.rpartition("]")
         name += bracket
+    elif "[" in authority or "]" in authority:
+        raise _refused("its host has a bracket")
     elif ":" in authority:
         name, colon, port = authority.rpartition(":")
         port = colon + port
