@@ -17,15 +17,18 @@ from hypothesis import strategies as st
 from tests.verify.mint import CODE_SIGNING, NAME, Mint, build, new_key, spki, usage
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.certificate import (
+    MAX_FORM_BYTES,
+    MAX_FORMS,
     PRECERT_POISON,
     SCT_LIST,
     AlternativeName,
     BasicConstraints,
     Certificate,
+    CertificateReader,
     parse_certificate,
     parse_pem_certificates,
 )
-from touchplate.formats.element import encode, oid_octets
+from touchplate.formats.element import DerError, encode, expect, oid_octets
 
 MINT = Mint.new(5000)
 LEAF = MINT.leaf()
@@ -393,3 +396,144 @@ def test_noise(data: bytes) -> None:
     """Noise is refused with our own error."""
     with pytest.raises(MalformedError):
         parse_certificate(data)
+
+
+READ_AT_ONCE = (
+    *("der", "tbs", "version", "serial_bytes", "signature_algorithm", "issuer_der", "subject_der"),
+    *("not_before", "not_after", "spki", "critical", "signature", "extensions", "_places"),
+)
+
+
+def reading(reader: CertificateReader, der: bytes) -> tuple[Any, ...] | str:
+    """Give all that a reader read, or the reason for which it refused."""
+    try:
+        found = reader.read(der)
+    except DerError as error:
+        return str(error)
+    return tuple(getattr(found, name) for name in READ_AT_ONCE)
+
+
+def knowing(der: bytes) -> CertificateReader:
+    """Give a reader that knows the form of this certificate."""
+    reader = CertificateReader()
+    reader.read(der)
+    reader.read(der)
+    assert all(reader._forms.values())
+    return reader
+
+
+def is_of_a_form(reader: CertificateReader, der: bytes) -> bool:
+    """Say whether the reader takes the short way: then the form that it has stays."""
+    forms = dict(reader._forms)
+    reader.read(der)
+    return all(forms.get(name) is form for name, form in reader._forms.items())
+
+
+@given(st.data())
+def test_alike(data: st.DataObject) -> None:
+    """A certificate with changed octets reads as it does for who knows no form."""
+    changed = bytearray(LEAF.der)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        changed[place] = data.draw(st.sampled_from([0, 0x30, 0x31, 0x7F, 0x80, 0xFF])) or (
+            changed[place] ^ 1
+        )
+    der = bytes(changed)
+    assert reading(knowing(LEAF.der), der) == reading(CertificateReader(), der)
+
+
+def test_each_octet_alike() -> None:
+    """No octet may change unseen: after each, both ways read the same, or refuse the same."""
+    reader = CertificateReader()
+    reader.read(LEAF.der)
+    for place in range(len(LEAF.der)):
+        for other in (0, 0x80, 0xFF, LEAF.der[place] ^ 1):
+            der = LEAF.der[:place] + bytes((other,)) + LEAF.der[place + 1 :]
+            reader.read(LEAF.der)
+            assert reading(reader, der) == reading(CertificateReader(), der), (place, other)
+
+
+def test_alike_is_other_values() -> None:
+    """Certificates of one form keep their own number, times, key, extensions and signature."""
+    der = bytearray(LEAF.der)
+    leaf = parse_certificate(LEAF.der)
+    places = [
+        der.index(leaf.serial_bytes) + 1,
+        der.index(BEGINS) + 11,  # the last digit of the seconds
+        der.index(leaf.spki) + len(leaf.spki) - 1,
+        leaf.extensions[oid_octets("2.5.29.17")].stop - 1,
+        len(der) - 1,
+    ]
+    for place in places:
+        der[place] = ord("1") if chr(der[place]) == "0" else ord("0")
+    reader = knowing(LEAF.der)
+    assert is_of_a_form(reader, bytes(der))
+    other = reading(reader, bytes(der))
+    assert other == reading(CertificateReader(), bytes(der))
+    first = reading(reader, LEAF.der)
+    same = {name for name, a, b in zip(READ_AT_ONCE, first, other, strict=True) if a == b}
+    fixed = {"version", "signature_algorithm", "issuer_der", "subject_der", "critical", "_places"}
+    assert same == {*fixed, "not_after"}
+
+
+@pytest.mark.parametrize("number", [b"\x80", b"\xff", b"\x00\x01", b"\x00\x00"])
+def test_alike_with_an_odd_number(number: bytes) -> None:
+    """A serial number below zero or padded is refused in a known form too."""
+    leaf = parse_certificate(LEAF.der)
+    at = LEAF.der.index(leaf.serial_bytes)
+    der = LEAF.der[:at] + number + LEAF.der[at + len(number) :]
+    found = reading(knowing(LEAF.der), der)
+    assert isinstance(found, str)
+    assert found == reading(CertificateReader(), der)
+
+
+def test_alike_at_times_that_do_not_exist() -> None:
+    """Nor is there a thirteenth month in a known form."""
+    at = LEAF.der.index(BEGINS)
+    der = LEAF.der[: at + 2] + b"13" + LEAF.der[at + 4 :]
+    found = reading(knowing(LEAF.der), der)
+    assert isinstance(found, str)
+    assert found == reading(CertificateReader(), der)
+
+
+def test_real_alike(conformance: Path) -> None:
+    """Real certificates read the same at every sight."""
+    reader = CertificateReader()
+    known = 0
+    for der in certificates(conformance):
+        first = reading(CertificateReader(), der)
+        assert [reading(reader, der) for _ in range(3)] == [first] * 3
+        known += not isinstance(first, str)
+    assert known > 10
+
+
+def test_many_forms() -> None:
+    """A reader forgets before it keeps too many forms, and keeps none of a large certificate."""
+    reader = CertificateReader()
+    seen = set()
+    for size in range(1, MAX_FORMS + 40):
+        name = encode(0x30, encode(0x06, oid_octets("1.3.9")) + encode(0x04, bytes(size)))
+        der = with_extension(name)
+        for _ in range(2):
+            reader.read(der)
+        seen.add(len(reader._forms))
+        assert len(reader._forms) <= MAX_FORMS
+    assert max(seen) == MAX_FORMS
+    reader = CertificateReader()
+    for size, kept in ((MAX_FORM_BYTES - len(LEAF.der) - 50, 1), (MAX_FORM_BYTES, 1)):
+        der = with_extension(
+            encode(0x30, encode(0x06, oid_octets("1.3.9")) + encode(0x04, bytes(size)))
+        )
+        reader.read(der)
+        reader.read(der)
+        assert len(reader._forms) == kept
+
+
+def with_extension(extension: bytes) -> bytes:
+    """Give the leaf with one more extension, unsigned."""
+    leaf = parse_certificate(LEAF.der)
+    content, field, first, end = leaf._places
+    extensions = encode(0xA3, encode(0x30, leaf.der[first:end] + extension))
+    _, stop = expect(leaf.der, 0, len(leaf.der), 0x30)
+    tbs = encode(0x30, leaf.der[content:field] + extensions)
+    return encode(0x30, tbs + leaf.der[end:stop])
