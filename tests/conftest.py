@@ -9,12 +9,28 @@ from hypothesis import settings
 from tests.servers.fixtures import (
     new_postgres,
     new_s3,
+    new_token,
+    own_hsm,
+    own_kms,
     own_postgres,
     own_s3,
+    shared_kms,
     shared_servers,
+    softhsm_folder,
 )
 
-__all__ = ["new_postgres", "new_s3", "own_postgres", "own_s3", "shared_servers"]
+__all__ = [
+    "new_postgres",
+    "new_s3",
+    "new_token",
+    "own_hsm",
+    "own_kms",
+    "own_postgres",
+    "own_s3",
+    "shared_kms",
+    "shared_servers",
+    "softhsm_folder",
+]
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

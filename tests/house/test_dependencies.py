@@ -24,6 +24,7 @@ SERVICE = {
     "index",
     "tilelog",
     "storage",
+    "keystore",
     "protobuf",
     "testing",
 }

@@ -85,6 +85,11 @@ class Program:
             self._process.kill()
             self._process.wait()
 
+    def signal_group(self, how: signal.Signals) -> None:
+        """Send the signal to it and to all that it started."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, how)
+
 
 def missing_program(*names: str) -> str | None:
     """Say which of these programs is not on the PATH, or give None."""

@@ -1,45 +1,152 @@
-"""Where private keys rest, picked by URI: `file:///data/keys/ca.pem`.
+"""Where private keys rest, picked by URI: `file:///data/keys/ca.pem`, `pkcs11:…`, `awskms:…`.
 
 `SCHEMES` has one backend per scheme; a new one is a module and a line here, and must pass the
-contract in tests/keystore/test_contract.py. Keys are loaded once, at start: a `Signer` is what the
-roles get, never key material.
+contract in tests/keystore/test_contract.py. Keys are opened once, at start: a `Signer` is what the
+roles get, never key material. What opens them is handed in (`Secrets`). A backend's packages are
+imported when a URI names it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from threading import Lock
 from typing import Final
 
 from touchplate.errors import SettingsError
 from touchplate.keys.signer import Signer
 from touchplate.keystore.backend import Backend
+from touchplate.keystore.check import Probe, probe_key
 from touchplate.keystore.file import FileKeys
 from touchplate.keystore.memory import MemoryKeys
+from touchplate.keystore.secrets import NO_SECRETS, NoSecrets, Secrets
+from touchplate.keystore.uris import has_secret, scheme_of, shown_key_uri
 
-__all__ = ["SCHEMES", "Backend", "FileKeys", "MemoryKeys", "create_signer", "load_signer"]
+__all__ = [
+    "NO_SECRETS",
+    "SCHEMES",
+    "Backend",
+    "FileKeys",
+    "MemoryKeys",
+    "NoSecrets",
+    "Probe",
+    "Secrets",
+    "check_key_uri",
+    "create_signer",
+    "has_secret",
+    "load_signer",
+    "probe_uri",
+    "scheme_of",
+    "shown_key_uri",
+]
 
-SCHEMES: Final[Mapping[str, Backend]] = {"file": FileKeys()}
+
+class OnUse:
+    """A backend that is made when it is first used, since it needs packages that may be missing."""
+
+    def __init__(self, package: str, extra: str, make: Callable[[], Backend]) -> None:
+        self._package = package
+        self._extra = extra
+        self._make = make
+        self._lock = Lock()
+        self._made: Backend | None = None
+
+    def load(self, uri: str, secrets: Secrets) -> Signer:
+        """Open the key."""
+        return self._backend().load(uri, secrets)
+
+    def create(self, uri: str, kind: str, secrets: Secrets) -> Signer:
+        """Make the key."""
+        return self._backend().create(uri, kind, secrets)
+
+    def _backend(self) -> Backend:
+        with self._lock:
+            if self._made is None:
+                try:
+                    import_module(self._package)
+                except ImportError as error:
+                    raise SettingsError(
+                        "SETTINGS_INVALID",
+                        f"keys there need the package {self._package}",
+                        hint=f"pip install 'touchplate[{self._extra}]'",
+                    ) from error
+                self._made = self._make()
+            return self._made
 
 
-def load_signer(uri: str, schemes: Mapping[str, Backend] = SCHEMES) -> Signer:
-    """Open the key at `uri`. Raises SettingsError: KEY_NOT_FOUND, DATA_FOLDER_UNSAFE."""
-    return _backend(uri, schemes).load(uri)
+def _pkcs11() -> Backend:
+    from touchplate.keystore.pkcs11 import Pkcs11Keys
+
+    return Pkcs11Keys()
+
+
+def _aws() -> Backend:
+    from touchplate.keystore.awskms import AwsKeys
+
+    return AwsKeys()
+
+
+def _library(scheme: str) -> Callable[[], Backend]:
+    def make() -> Backend:
+        from touchplate.keystore.library import SERVICES, LibraryKeys
+
+        return LibraryKeys(SERVICES[scheme])
+
+    return make
+
+
+SCHEMES: Final[Mapping[str, Backend]] = {
+    "file": FileKeys(),
+    "pkcs11": OnUse("pkcs11", "pkcs11", _pkcs11),
+    "awskms": OnUse("boto3", "aws", _aws),
+    "gcpkms": OnUse("google.cloud.kms", "gcp", _library("gcpkms")),
+    "azurekms": OnUse("azure.keyvault.keys", "azure", _library("azurekms")),
+    "hashivault": OnUse("hvac", "vault", _library("hashivault")),
+}
+
+
+def load_signer(
+    uri: str, *, secrets: Secrets = NO_SECRETS, schemes: Mapping[str, Backend] = SCHEMES
+) -> Signer:
+    """Open the key at `uri`.
+
+    Raises SettingsError (KEY_NOT_FOUND, DATA_FOLDER_UNSAFE, SETTINGS_INVALID), RefusedError
+    SERVICE_REFUSED, UnavailableError SERVICE_UNAVAILABLE; none of them shows a secret.
+    """
+    return _backend(uri, schemes).load(uri, secrets)
 
 
 def create_signer(
-    uri: str, kind: str = "ecdsa-p256", schemes: Mapping[str, Backend] = SCHEMES
+    uri: str,
+    kind: str = "ecdsa-p256",
+    *,
+    secrets: Secrets = NO_SECRETS,
+    schemes: Mapping[str, Backend] = SCHEMES,
 ) -> Signer:
     """Make a key of `kind` at `uri`, durable before this returns.
 
-    One that is there is never replaced. Raises RefusedError FILE_EXISTS, SettingsError
-    DATA_FOLDER_UNSAFE.
+    One that is there is never replaced. Raises RefusedError FILE_EXISTS, and as `load_signer`.
     """
-    return _backend(uri, schemes).create(uri, kind)
+    return _backend(uri, schemes).create(uri, kind, secrets)
+
+
+def probe_uri(
+    uri: str, *, secrets: Secrets = NO_SECRETS, schemes: Mapping[str, Backend] = SCHEMES
+) -> Probe:
+    """Try the key at `uri`; SETTINGS_INVALID for a URI that names no backend."""
+    return probe_key(_backend(uri, schemes), uri, secrets)
+
+
+def check_key_uri(uri: str) -> None:
+    """Refuse a URI that names no backend (SETTINGS_INVALID)."""
+    _backend(uri, SCHEMES)
 
 
 def _backend(uri: str, schemes: Mapping[str, Backend]) -> Backend:
-    scheme, colon, _ = uri.partition(":")
-    if not colon or scheme not in schemes:
+    scheme = scheme_of(uri)
+    if scheme not in schemes:
         known = ", ".join(sorted(schemes))
         raise SettingsError(
-            "SETTINGS_INVALID", f"key URI {uri!r}", expected=f"a scheme of: {known}"
+            "SETTINGS_INVALID",
+            f"key URI {shown_key_uri(uri)[:100]!r}",
+            expected=f"a scheme of: {known}",
         )
     return schemes[scheme]

@@ -4,6 +4,7 @@ from threading import Lock
 
 from touchplate.errors import RefusedError, SettingsError
 from touchplate.keys.signer import Signer, generate
+from touchplate.keystore.secrets import NO_SECRETS, Secrets
 
 
 class MemoryKeys:
@@ -13,14 +14,14 @@ class MemoryKeys:
         self._keys: dict[str, Signer] = {}
         self._lock = Lock()
 
-    def load(self, uri: str) -> Signer:
+    def load(self, uri: str, secrets: Secrets = NO_SECRETS) -> Signer:  # noqa: ARG002  nothing is locked
         """Give the key made under `uri` before."""
         try:
             return self._keys[uri]
         except KeyError as error:
             raise SettingsError("KEY_NOT_FOUND", f"no key {uri!r}") from error
 
-    def create(self, uri: str, kind: str) -> Signer:
+    def create(self, uri: str, kind: str, secrets: Secrets = NO_SECRETS) -> Signer:  # noqa: ARG002  the same
         """Make a key of `kind`; one that is there stays."""
         signer = generate(kind)
         with self._lock:
