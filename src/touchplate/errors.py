@@ -88,6 +88,7 @@ class SettingsError(TouchplateError):
 # code: what it means, in one sentence. docs/reference/errors.md says what to do about each.
 CODES: Final[dict[str, str]] = {
     # formats: bytes that are not what they should be
+    "BACKUP_INVALID": "The backup is damaged, cut short, or not one of ours.",
     "JSON_MALFORMED": "The text is not the JSON that the format asks for.",
     "DER_MALFORMED": "The bytes are not the DER structure that the format asks for.",
     "BUNDLE_MALFORMED": "The bundle lacks a field, or holds one of the wrong form.",
@@ -101,6 +102,7 @@ CODES: Final[dict[str, str]] = {
     "CHECKPOINT_MALFORMED": "The checkpoint does not have the form of C2SP tlog-checkpoint.",
     "POLICY_MALFORMED": "The witness policy does not have the form of C2SP tlog-policy.",
     "TIMESTAMP_MALFORMED": "The RFC 3161 message does not parse.",
+    "TIME_MALFORMED": "The answer of a time server does not parse.",
     "SCT_MALFORMED": "The signed certificate timestamp list does not parse.",
     "ENTRY_MALFORMED": "The log entry's body does not have the form of its kind.",
     "STATEMENT_INVALID": "The signed payload is not an in-toto statement.",
@@ -164,6 +166,7 @@ CODES: Final[dict[str, str]] = {
     # unavailable: time must pass
     "SERVICE_UNAVAILABLE": "A service did not answer, or asks to be tried later.",
     "LOG_BUSY": "The log has too many entries waiting.",
+    "TIME_UNPROVEN": "The clock is not proven to be right, so nothing is stamped.",
     "STORAGE_UNAVAILABLE": "The storage below the service failed.",
     # settings: the operator
     "SETTINGS_INVALID": "A setting is missing or has a value that is not allowed.",

@@ -5,8 +5,7 @@ response is in `timestamp_builder.py` (made) and `timestamp.py` (read).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats import der
@@ -29,9 +28,26 @@ HASHES: Final[Mapping[str, str]] = {
 }
 HASH_OIDS: Final[Mapping[str, str]] = {name: oid for oid, name in HASHES.items()}
 
+_SHORT: Final = 0x80  # contents below this have one octet of length
+_CERTIFICATES: Final = b"\x01\x01\xff"
 
-@dataclass(frozen=True, slots=True)
-class TimestampRequest:
+
+def _usual_start(hash_name: str, size: int) -> bytes:
+    """Give what stands before the digest in the requests that clients make."""
+    algorithm = der.sequence(der.oid(HASH_OIDS[hash_name]), der.null())
+    imprint = der.sequence(algorithm, der.octet_string(bytes(size)))
+    return der.integer(1) + imprint[:-size]
+
+
+# Start of the content: name of the hash, and its size. All of them have one length.
+_USUAL: Final = {
+    _usual_start(name, size): (name, size)
+    for name, size in (("sha256", 32), ("sha384", 48), ("sha512", 64))
+}
+_USUAL_SIZE: Final = len(_usual_start("sha256", 32))
+
+
+class TimestampRequest(NamedTuple):
     """What somebody wants a time for. Nothing of it has been allowed yet."""
 
     # `sha256`, `sha384`, `sha512`, or `sha1`, which is read so that it can be refused by name.
@@ -46,6 +62,41 @@ class TimestampRequest:
 
 def parse_timestamp_request(data: bytes) -> TimestampRequest:
     """Read a TimeStampReq, at most 64 KiB; nothing may follow it (TIMESTAMP_MALFORMED)."""
+    return _parse_usual(data) or _parse_any(data)
+
+
+def _parse_usual(data: bytes) -> TimestampRequest | None:
+    """Read a request as clients make it, at a third of the cost; None: it may be another one.
+
+    Without policy and extensions, of version 1, shorter than 130 bytes, NULL parameters. What it
+    gives is what `_parse_any` gives.
+    """
+    size = len(data) - 2
+    if not _USUAL_SIZE < size < _SHORT or data[0] != der.SEQUENCE or data[1] != size:
+        return None
+    known = _USUAL.get(data[2 : 2 + _USUAL_SIZE])
+    if known is None:
+        return None
+    hash_name, width = known
+    at = 2 + _USUAL_SIZE + width
+    digest, rest = data[2 + _USUAL_SIZE : at], data[at:]
+    if len(digest) != width:
+        return None
+    nonce = None
+    if len(rest) > 2 and rest[0] == der.INTEGER:
+        end = 2 + rest[1]
+        content = rest[2:end]
+        if rest[1] >= _SHORT or len(content) != rest[1] or not content:
+            return None
+        if len(content) > 1 and (content[0], content[1] >> 7) in ((0, 0), (0xFF, 1)):
+            return None  # not in the fewest octets
+        nonce, rest = int.from_bytes(content, "big", signed=True), rest[end:]
+    if rest and rest != _CERTIFICATES:
+        return None
+    return TimestampRequest(hash_name, digest, None, nonce, rest == _CERTIFICATES)
+
+
+def _parse_any(data: bytes) -> TimestampRequest:
     if len(data) > MAX_REQUEST:
         raise MalformedError(CODE, f"timestamp request: more than {MAX_REQUEST} bytes")
     outer = der.Reader(data, what="timestamp request", code=CODE)

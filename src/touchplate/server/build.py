@@ -60,7 +60,8 @@ from touchplate.server.publication import (
     make_trusted_root,
 )
 from touchplate.server.searching import follow_tree, index_details, index_figures, open_index
-from touchplate.server.settings import LogSettings, Origin, ServeSettings
+from touchplate.server.settings import LogSettings, Origin, ServeSettings, TsaSettings
+from touchplate.server.timekeeping import open_timekeeping, tell_time
 from touchplate.server.vault import Vault, open_chain
 from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
 from touchplate.storage.database import LogDatabase
@@ -176,7 +177,8 @@ def build(
     with ExitStack() as opened:
         keys = _open_keys(vault, settings.ca_key)
         authority = _open_authority(vault, keys, origin, now)
-        stamping = _open_stamping(vault, keys, origin, now)
+        clock = open_timekeeping(opened, settings.tsa, now)
+        stamping = _open_stamping(vault, keys, origin, now, settings.tsa, clock)
         logs = _Logs(opened, stores, settings.log)
         metrics = Metrics(counts)
         for name in COUNTERS:
@@ -230,6 +232,7 @@ def build(
                 figures=lambda: {**tree_figures(lineage), **index_figures(index)},
                 details=lambda: {**tree_details(lineage), **index_details(index)},
             )
+        health = tell_time(health, clock, now)
         return Deployment(
             origin=origin,
             routes=(
@@ -282,7 +285,12 @@ def _open_authority(
 
 
 def _open_stamping(
-    vault: Vault, keys: Keys, origin: Origin, now: Callable[[], datetime]
+    vault: Vault,
+    keys: Keys,
+    origin: Origin,
+    now: Callable[[], datetime],
+    settings: TsaSettings,
+    clock: tsa.Drift | None,
 ) -> tsa.Stamping:
     def make() -> tuple[bytes, ...]:
         return tsa.create_chain(
@@ -293,7 +301,13 @@ def _open_stamping(
             now=now(),
         )
 
-    return tsa.Stamping.load(keys[names.TSA], open_chain(vault, names.TSA, make), now)
+    return tsa.Stamping.load(
+        keys[names.TSA],
+        open_chain(vault, names.TSA, make),
+        now,
+        settings.stamping,
+        check_time=clock.check if clock else None,
+    )
 
 
 @dataclass(frozen=True, slots=True)

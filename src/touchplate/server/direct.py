@@ -8,7 +8,7 @@ way, and gets the same answers.
 """
 
 import re
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -159,6 +159,8 @@ class DirectProtocol(BoundedProtocol):
                 length = value
         if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS or int(length) > route.max_body:
             return None
+        if route.direct_if is not None and not route.direct_if(self.headers):
+            return None
         return route
 
     def _answer(self, exchange: Exchange, response: Response) -> None:
@@ -191,6 +193,7 @@ class DirectProtocol(BoundedProtocol):
         self.on_response_complete()
 
 
+@lru_cache(maxsize=64)  # most answers of a route have the same
 def encode_headers(headers: tuple[tuple[str, str], ...]) -> bytes:
     """Write header lines; no value can end its line."""
     lines = []

@@ -144,6 +144,19 @@ def several(words: Iterable[str]) -> Kind[frozenset[str]]:
     return Kind(f"a list of {_or(_quoted(known))}", read)
 
 
+def texts(
+    of_what: str, read_one: Callable[[str], str], minimum: int, maximum: int
+) -> Kind[tuple[str, ...]]:
+    """Make the kind of lists of words that `read_one` takes (ValueError)."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if not isinstance(value, list) or not minimum <= len(value) <= maximum:
+            raise ValueError(_refused(value))
+        return tuple(read_one(read_text(each)) for each in value)
+
+    return Kind(f"a list of {minimum} to {maximum} {of_what}", read)
+
+
 def read_text(value: object) -> str:
     """Read words that are not empty (ValueError)."""
     if not isinstance(value, str) or not value:

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from touchplate.entries.admission import ALLOWED
 from touchplate.errors import SettingsError
+from touchplate.formats.timestamp_builder import DEFAULT_POLICY
+from touchplate.formats.timestamp_request import is_oid
 from touchplate.server.rate import Rate, parse_rate
 from touchplate.server.reading import (
     BOOLEAN,
@@ -27,8 +29,12 @@ from touchplate.server.reading import (
     seconds,
     several,
     table,
+    texts,
 )
 from touchplate.transport.http import is_loopback
+from touchplate.transport.ntp import parse_source
+from touchplate.tsa.drift import MAX_SOURCES
+from touchplate.tsa.settings import StampSettings
 
 # Environment variable: what it sets. The command line wins over them, they win over the file.
 VARIABLES: Final[Mapping[str, str]] = {
@@ -138,6 +144,22 @@ RATE: Final[Kind[Rate | None]] = Kind(
 )
 
 
+def _read_policy(text: str) -> str:
+    if not is_oid(text):
+        raise ValueError(f"{text[:100]!r} is no object identifier")
+    return text
+
+
+def _read_source(text: str) -> str:
+    parse_source(text)
+    return text
+
+
+POLICY: Final = Kind(
+    "an object identifier, such as 1.2.3", lambda value: _read_policy(read_text(value))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class StorageSettings:
     """Where state rests; None: in the data folder."""
@@ -209,6 +231,60 @@ class WitnessSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class TsaSettings:
+    """What the timestamp authority answers, and what proves its clock."""
+
+    # Policy of responses whose request names none.
+    default_policy: str = member(POLICY, DEFAULT_POLICY)
+    # Policies that a request may name; the default one has to be among them.
+    accepted_policies: tuple[str, ...] = member(
+        texts("object identifiers", _read_policy, 1, 64), (DEFAULT_POLICY,)
+    )
+    # Where certificates are asked for, give the authorities too, not only the signing one.
+    include_chain: bool = member(BOOLEAN, default=False)
+    # How a fault is told.
+    rejections: str = member(choice("http", "rfc3161"), "http")
+    # NTP servers; none: the host's clock is believed.
+    time_sources: tuple[str, ...] = member(
+        texts('time servers, such as "ntp.example.org:123"', _read_source, 0, MAX_SOURCES), ()
+    )
+    # How far our clock may be from theirs.
+    max_drift_seconds: float = member(seconds(0.001, 3600), 1.0)
+    # How often they are asked, and how long an answer may take.
+    time_period_seconds: float = member(seconds(0.1, 86_400), 60.0)
+    time_timeout_seconds: float = member(seconds(0.01, 60), 2.0)
+    # How long timestamps go on when too few of them answer.
+    time_grace_seconds: float = member(seconds(0, 86_400), 600.0)
+
+    def __post_init__(self) -> None:
+        """Refuse a default policy that is not accepted, and sources named twice."""
+        if self.default_policy not in self.accepted_policies:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                "tsa.default_policy is not among tsa.accepted_policies",
+                expected=f"{self.default_policy} in the list",
+            )
+        if len({parse_source(each) for each in self.time_sources}) != len(self.time_sources):
+            raise SettingsError("SETTINGS_INVALID", "tsa.time_sources names a server twice")
+
+    @property
+    def stamping(self) -> StampSettings:
+        """Give what the authority itself takes of this."""
+        return StampSettings(
+            self.default_policy, self.accepted_policies, self.include_chain, self.rejections
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CtSettings:
+    """What the certificate log takes."""
+
+    # Whose chains: those of this instance's own authority as it issues, or anybody's that lead to
+    # the accepted roots.
+    submissions: str = member(choice("own", "open"), "open")
+
+
+@dataclass(frozen=True, slots=True)
 class GrpcSettings:
     """gRPC beside HTTP."""
 
@@ -257,6 +333,8 @@ class ServeSettings:
     storage: StorageSettings = table(StorageSettings)
     log: LogSettings = table(LogSettings)
     limits: LimitSettings = table(LimitSettings)
+    tsa: TsaSettings = table(TsaSettings)
+    ct: CtSettings = table(CtSettings)
     index: SearchSettings = table(SearchSettings)
     witness: WitnessSettings = table(WitnessSettings)
     grpc: GrpcSettings = table(GrpcSettings)

@@ -6,7 +6,7 @@ each API family has its own form. ASGI 3 itself is spoken in `read_body` and `se
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from functools import partial
@@ -92,6 +92,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 Reply = Callable[[Response | Exception], None]
 # A handler of a hot route: it takes the body, and replies now or later.
 DirectHandler = Callable[[bytes, Reply], None]
+# Says of a request's headers (as they were sent) whether the direct handler may take it.
+HeadersCheck = Callable[[Sequence[tuple[bytes, bytes]]], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ class Route:
     `is_limited`, and it is, a request counts under the limits of its client.
 
     `direct` does what `handler` does for a path without parameters that needs nothing but the body:
-    the server may call it instead, and saves the task and the messages of a call by ASGI.
+    the server may call it instead, and saves the task and the messages of a call by ASGI. With
+    `direct_if` it does so for requests with such headers only.
     """
 
     method: str
@@ -113,6 +116,7 @@ class Route:
     max_body: int = DEFAULT_MAX_BODY
     is_limited: bool = True
     direct: DirectHandler | None = None
+    direct_if: HeadersCheck | None = None
 
 
 def waiting(direct: DirectHandler) -> Handler:

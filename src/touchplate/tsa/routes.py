@@ -1,19 +1,23 @@
 """HTTP of the timestamp authority. Errors are upstream's: a status and `{"code":…,"message":…}`.
 
 Faults found behind the media types are labelled as timestamps are, as upstream does; clients look
-at the status.
+at the status. Where the settings ask for it they are RFC 3161's rejections instead, with status
+200. That the time is not proven is a rejection in any case: it concerns no request, but the clock.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from touchplate.errors import MalformedError, RefusedError, TouchplateError, UnavailableError
+from touchplate.errors import MalformedError, TouchplateError, UnavailableError
+from touchplate.formats.timestamp_builder import encode_rejection
 from touchplate.formats.timestamp_request import (
     TimestampRequest,
     parse_json_request,
     parse_timestamp_request,
 )
-from touchplate.transport.asgi import Request, Response, Route
+from touchplate.keys.signer import PrivateKeySigner
+from touchplate.transport.asgi import Reply, Request, Response, Route
 from touchplate.tsa.stamp import Stamping
 
 MAX_BODY: Final = 1024 * 1024
@@ -29,14 +33,33 @@ _NEVER_CACHED: Final = (
     ("expires", "Thu, 01 Jan 1970 00:00:00 UTC"),
 )
 _CHAIN_CACHED: Final = (("cache-control", "max-age=86400, immutable"),)
+_AGAIN: Final = (("retry-after", "1"), *_NEVER_CACHED)
+_QUERY: Final = QUERY.encode()
+_PLAIN_ACCEPT: Final = frozenset({b"*/*", REPLY.encode()})
+# RFC 3161 §2.4.2: what is at fault, by our codes; all else is a fault of the system.
+_FAILURES: Final[Mapping[str, str]] = {
+    "ALGORITHM_REFUSED": "badAlg",
+    "LIMIT_EXCEEDED": "badRequest",
+    "POLICY_OID_REFUSED": "unacceptedPolicy",
+    "SERVICE_REFUSED": "unacceptedExtension",
+    "TIME_UNPROVEN": "timeNotAvailable",
+    "TIMESTAMP_MALFORMED": "badDataFormat",
+}
 
 
 def routes(stamping: Stamping) -> tuple[Route, ...]:
     """Answer for the authority."""
     chain = "".join(certificate.pem() for certificate in stamping.chain).encode()
+    # A key in this process signs in less time than a thread takes; others may be far away.
+    is_local = isinstance(stamping.signer, PrivateKeySigner)
 
     async def stamp(request: Request) -> Response:
-        return answer(stamping, request)
+        if is_local:
+            return answer(stamping, request)
+        return await request.run(answer, stamping, request)
+
+    def stamp_directly(body: bytes, reply: Reply) -> None:
+        reply(_answer(stamping, QUERY, body) if body else _empty())
 
     async def get_chain(request: Request) -> Response:
         if not _accepts(request, PEM_CHAIN):
@@ -44,9 +67,26 @@ def routes(stamping: Stamping) -> tuple[Route, ...]:
         return Response(200, chain, PEM_CHAIN, _CHAIN_CACHED)
 
     return (
-        Route("POST", "/api/v1/timestamp", stamp, MAX_BODY),
+        Route(
+            *("POST", "/api/v1/timestamp", stamp, MAX_BODY),
+            direct=stamp_directly if is_local else None,
+            direct_if=_is_plain_query,
+        ),
         Route("GET", "/api/v1/timestamp/certchain", get_chain, 0),
     )
+
+
+def _is_plain_query(headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Say whether the headers name a query in DER, and admit a timestamp, in the usual spelling."""
+    is_query = False
+    for name, value in headers:
+        if name == b"content-type":
+            if is_query or value != _QUERY:
+                return False
+            is_query = True
+        elif name == b"accept" and value not in _PLAIN_ACCEPT:
+            return False
+    return is_query
 
 
 def answer(stamping: Stamping, request: Request) -> Response:
@@ -59,16 +99,28 @@ def answer(stamping: Stamping, request: Request) -> Response:
     if not _accepts(request, REPLY):
         return _not_acceptable(REPLY)
     if not request.body:
-        return _error(422, "request in body is required", code=602, content_type=JSON)
+        return _empty()
+    return _answer(stamping, media_type, request.body)
+
+
+def _answer(stamping: Stamping, media_type: str, body: bytes) -> Response:
     try:
-        stamped = stamping.stamp(_parse(media_type, request.body))
-    except (MalformedError, RefusedError) as error:
-        return _error(400, error.message)
-    except UnavailableError:
-        return _error(503, FAILED)._replace(headers=(("retry-after", "1"),))
-    except TouchplateError:
-        return _error(500, FAILED)
+        stamped = stamping.stamp(_parse(media_type, body))
+    except TouchplateError as error:
+        return _refused(error, rejections=stamping.settings.rejections)
     return Response(200, stamped, REPLY, _NEVER_CACHED)
+
+
+def _refused(error: TouchplateError, *, rejections: str) -> Response:
+    """Say what is at fault, in one of the two forms."""
+    failure = _FAILURES.get(error.code, "systemFailure")
+    if rejections == "rfc3161":
+        return Response(200, encode_rejection(failure), REPLY, _NEVER_CACHED)
+    if failure == "timeNotAvailable":
+        return Response(503, encode_rejection(failure), REPLY, _AGAIN)
+    if isinstance(error, UnavailableError):
+        return _error(503, FAILED)._replace(headers=(("retry-after", "1"),))
+    return _error(500, FAILED) if failure == "systemFailure" else _error(400, error.message)
 
 
 def _parse(media_type: str, body: bytes) -> TimestampRequest:
@@ -92,6 +144,10 @@ def _accepts(request: Request, media_type: str) -> bool:
 def _not_acceptable(media_type: str) -> Response:
     text = f"unsupported media type requested, only [{media_type}] are available"
     return _error(406, text, content_type=JSON)
+
+
+def _empty() -> Response:
+    return _error(422, "request in body is required", code=602, content_type=JSON)
 
 
 def _error(

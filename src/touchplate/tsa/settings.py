@@ -15,3 +15,6 @@ class StampSettings:
     accepted_policies: tuple[str, ...] = (DEFAULT_POLICY,)
     # Where certificates are asked for, give the authorities too, not only the signing one.
     include_chain: bool = False
+    # How a fault is told: "http" by a status and JSON, as upstream does, "rfc3161" by a response
+    # that rejects, with status 200.
+    rejections: str = "http"

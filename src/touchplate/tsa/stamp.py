@@ -31,6 +31,8 @@ class Stamping:
     now: Callable[[], datetime]
     settings: StampSettings
     new_serial: Callable[[], int]
+    # Raises if the clock is not proven to be right; see `drift`.
+    check_time: Callable[[datetime], None] | None = None
 
     @classmethod
     def load(
@@ -41,6 +43,7 @@ class Stamping:
         settings: StampSettings | None = None,
         *,
         new_serial: Callable[[], int] = random_serial,
+        check_time: Callable[[datetime], None] | None = None,
     ) -> "Stamping":
         """Check that `chain` (DER) is that of `signer` and usable now, and prepare the template.
 
@@ -53,17 +56,20 @@ class Stamping:
         check_chain(signer, certificates, now())
         above = certificates[1:] if settings.include_chain else ()
         template = make_template(certificates[0], signer.algorithm, above)
-        return cls(signer, certificates, template, now, settings, new_serial)
+        return cls(signer, certificates, template, now, settings, new_serial, check_time)
 
     def stamp(self, request: TimestampRequest) -> bytes:
         """Give the TimeStampResp (DER) for a request.
 
-        Raises what `check_request` raises, SettingsError when the clock is outside of the
-        certificate's validity, and what the signer raises.
+        Raises what `check_request` and `check_time` raise, SettingsError when the clock is outside
+        of the certificate's validity, and what the signer raises.
         """
         self.check_request(request)
         # The only look at the clock: genTime and signingTime are the same second.
-        at = self.now().replace(microsecond=0)
+        clock = self.now()
+        if self.check_time is not None:
+            self.check_time(clock)
+        at = clock.replace(microsecond=0)
         if not self.chain[0].not_before <= at <= self.chain[0].not_after:
             raise SettingsError("SETTINGS_INVALID", "the timestamp certificate is not valid now")
         policy = request.policy or self.settings.default_policy
