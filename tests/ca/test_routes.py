@@ -278,7 +278,7 @@ def test_log_refuses(office: Office) -> None:
     office.issuance = replace(office.issuance, submit=failing(error))
     response = office.call("POST", V2, as_json(v2_body()))
 
-    assert fault(response) == (503, 14, "Error entering certificate in CTL")
+    assert fault(response) == (500, 13, "Error entering certificate in CTL")
     assert dict(response.headers)["retry-after"] == "1"
 
 
@@ -289,7 +289,7 @@ def test_log_fails_later(office: Office) -> None:
     office.issuance = replace(office.issuance, submit=lambda _: future)
     response = office.call("POST", V2, as_json(v2_body()))
 
-    assert fault(response) == (503, 14, "Error entering certificate in CTL")
+    assert fault(response) == (500, 13, "Error entering certificate in CTL")
 
 
 def test_authority_fails(office: Office) -> None:

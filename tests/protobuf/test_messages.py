@@ -11,6 +11,8 @@ from touchplate.protobuf import (
     google_api_pb2,
     intoto_pb2,
     sigstore_common_pb2,
+    sigstore_fulcio_v1beta_pb2,
+    sigstore_fulcio_v2_pb2,
     sigstore_rekor_v1_pb2,
     sigstore_rekor_v2_pb2,
 )
@@ -21,6 +23,8 @@ FILES = (
     google_api_pb2,
     intoto_pb2,
     sigstore_common_pb2,
+    sigstore_fulcio_v1beta_pb2,
+    sigstore_fulcio_v2_pb2,
     sigstore_rekor_v1_pb2,
     sigstore_rekor_v2_pb2,
 )
@@ -63,6 +67,42 @@ dev.sigstore.rekor.v2.HashedRekordLogEntryV002: 1 data dev.sigstore.common.v1.Ha
 2 signature dev.sigstore.rekor.v2.Signature
 dev.sigstore.rekor.v2.DSSELogEntryV002: 1 payloadHash dev.sigstore.common.v1.HashOutput, \
 2 signatures dev.sigstore.rekor.v2.Signature*
+dev.sigstore.fulcio.v2.CreateSigningCertificateRequest: \
+1 credentials dev.sigstore.fulcio.v2.Credentials, \
+2 public_key_request dev.sigstore.fulcio.v2.PublicKeyRequest, 3 certificate_signing_request bytes
+dev.sigstore.fulcio.v2.Credentials: 1 oidc_identity_token string
+dev.sigstore.fulcio.v2.PublicKeyRequest: 1 public_key dev.sigstore.fulcio.v2.PublicKey, \
+2 proof_of_possession bytes
+dev.sigstore.fulcio.v2.PublicKey: 1 algorithm dev.sigstore.fulcio.v2.PublicKeyAlgorithm, \
+2 content string
+dev.sigstore.fulcio.v2.SigningCertificate: \
+1 signed_certificate_detached_sct dev.sigstore.fulcio.v2.SigningCertificateDetachedSCT, \
+2 signed_certificate_embedded_sct dev.sigstore.fulcio.v2.SigningCertificateEmbeddedSCT
+dev.sigstore.fulcio.v2.SigningCertificateDetachedSCT: \
+1 chain dev.sigstore.fulcio.v2.CertificateChain, 2 signed_certificate_timestamp bytes
+dev.sigstore.fulcio.v2.SigningCertificateEmbeddedSCT: \
+1 chain dev.sigstore.fulcio.v2.CertificateChain
+dev.sigstore.fulcio.v2.GetTrustBundleRequest:
+dev.sigstore.fulcio.v2.TrustBundle: 1 chains dev.sigstore.fulcio.v2.CertificateChain*
+dev.sigstore.fulcio.v2.CertificateChain: 1 certificates string*
+dev.sigstore.fulcio.v2.GetConfigurationRequest:
+dev.sigstore.fulcio.v2.Configuration: 1 issuers dev.sigstore.fulcio.v2.OIDCIssuer*
+dev.sigstore.fulcio.v2.OIDCIssuer: 1 issuer_url string, 2 wildcard_issuer_url string, \
+3 audience string, 4 challenge_claim string, 5 spiffe_trust_domain string, 6 issuer_type string, \
+7 subject_domain string, 8 skip_email_verification bool
+dev.sigstore.fulcio.v1beta.CreateSigningCertificateRequest: \
+1 publicKey dev.sigstore.fulcio.v1beta.PublicKey, 2 signedEmailAddress bytes, \
+3 certificateSigningRequest bytes
+dev.sigstore.fulcio.v1beta.PublicKey: 1 algorithm string, 2 content bytes
+"""
+
+# Call, request, answer.
+AUTHORITY = """
+v2.CA.CreateSigningCertificate v2.CreateSigningCertificateRequest v2.SigningCertificate
+v2.CA.GetTrustBundle v2.GetTrustBundleRequest v2.TrustBundle
+v2.CA.GetConfiguration v2.GetConfigurationRequest v2.Configuration
+v1beta.CA.CreateSigningCertificate v1beta.CreateSigningCertificateRequest google.api.HttpBody
+v1beta.CA.GetRootCertificate google.protobuf.Empty google.api.HttpBody
 """
 
 TYPES = {
@@ -70,6 +110,7 @@ TYPES = {
     FieldDescriptor.TYPE_STRING: "string",
     FieldDescriptor.TYPE_INT64: "int64",
     FieldDescriptor.TYPE_UINT32: "uint32",
+    FieldDescriptor.TYPE_BOOL: "bool",
 }
 
 
@@ -79,7 +120,7 @@ def _shown(message: Descriptor) -> str:
         of = field.message_type or field.enum_type
         kind = TYPES[field.type] if of is None else of.full_name
         fields.append(f"{field.number} {field.name} {kind}{'*' if field.is_repeated else ''}")
-    return f"{message.full_name}: {', '.join(fields)}"
+    return f"{message.full_name}: {', '.join(fields)}".rstrip()
 
 
 def test_fields() -> None:
@@ -92,16 +133,44 @@ def test_fields() -> None:
 
 def test_oneofs() -> None:
     """What excludes each other is said so."""
-    messages = sigstore_rekor_v2_pb2.DESCRIPTOR.message_types_by_name
+    messages = [
+        message for file in FILES for message in file.DESCRIPTOR.message_types_by_name.values()
+    ]
     found = {
         f"{message.name}.{oneof.name}": [field.name for field in oneof.fields]
-        for message in messages.values()
+        for message in messages
         for oneof in message.oneofs
     }
     assert found == {
         "CreateEntryRequest.spec": ["hashed_rekord_request_v002", "dsse_request_v002"],
         "Spec.spec": ["hashed_rekord_v002", "dsse_v002"],
         "Verifier.verifier": ["public_key", "x509_certificate"],
+        "CreateSigningCertificateRequest.key": [
+            "public_key_request",
+            "certificate_signing_request",
+        ],
+        "Credentials.credentials": ["oidc_identity_token"],
+        "SigningCertificate.certificate": [
+            "signed_certificate_detached_sct",
+            "signed_certificate_embedded_sct",
+        ],
+        "OIDCIssuer.issuer": ["issuer_url", "wildcard_issuer_url"],
+    }
+
+
+def test_authority() -> None:
+    """Both versions of the authority have the published calls."""
+    v1beta, v2 = (
+        file.DESCRIPTOR.services_by_name["CA"]
+        for file in (sigstore_fulcio_v1beta_pb2, sigstore_fulcio_v2_pb2)
+    )
+    assert {
+        (method.full_name, method.input_type.full_name, method.output_type.full_name)
+        for service in (v1beta, v2)
+        for method in service.methods
+    } == {
+        tuple(f"dev.sigstore.fulcio.{name}" if name[0] == "v" else name for name in row.split())
+        for row in AUTHORITY.strip().splitlines()
     }
 
 

@@ -2,18 +2,25 @@
 
     request -> identity -> key -> precertificate -> SCT -> certificate
 
-`issue` is that flow; `request` reads what clients send, `proof` has them show that they hold the
-key, `profile` is the certificate, `authority` the chain that signs it, `routes` HTTP. A certificate
-is handed out only when its precertificate is durable and integrated in the CT log.
+- `issue`: that flow
+- `request`: what clients send; `proof`: that they hold the key
+- `profile`: the certificate; `authority`: the chain that signs it
+- `answer`, `fault`: what is answered; `routes`: HTTP; `grpc`: the same by gRPC
+- `settings`: what the operator chooses
+
+A certificate is handed out only when its precertificate is durable and integrated in the CT log.
 """
 
 from touchplate.ca.authority import Authority, create_chain
-from touchplate.ca.issue import Issuance, Issued, Issuing
+from touchplate.ca.issue import Draft, Issuance, Issued, Issuing
 from touchplate.ca.profile import Precertificate
 from touchplate.ca.request import SigningRequest
+from touchplate.ca.settings import CaSettings
 
 __all__ = [
     "Authority",
+    "CaSettings",
+    "Draft",
     "Issuance",
     "Issued",
     "Issuing",

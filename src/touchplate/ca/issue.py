@@ -1,23 +1,30 @@
 """Issuing one certificate: request -> identity -> key -> precertificate -> SCT -> certificate."""
 
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 from touchplate.ca.authority import Authority
-from touchplate.ca.profile import Precertificate, precertify
-from touchplate.ca.proof import DEFAULT_ALGORITHMS, check_possession
+from touchplate.ca.fault import NO_AUTHORITY, NO_IDENTITY, NO_LOG
+from touchplate.ca.profile import Precertificate, certify, precertify
+from touchplate.ca.proof import check_possession
 from touchplate.ca.request import SigningRequest
-from touchplate.errors import MalformedError, RefusedError, TouchplateError, UnavailableError
-from touchplate.formats.sct import SignedCertificateTimestamp
+from touchplate.ca.settings import CaSettings
+from touchplate.errors import (
+    MalformedError,
+    RefusedError,
+    SettingsError,
+    TouchplateError,
+    UnavailableError,
+)
+from touchplate.formats.sct import SignedCertificateTimestamp, signed_input_precert
+from touchplate.keys.public import PublicKey, check_signature
 from touchplate.oidc.identity import Identity
 
 MAX_LOG_SECONDS: Final = 30.0
-NO_IDENTITY: Final = "There was an error processing the identity token"
-NO_LOG: Final = "Error entering certificate in CTL"
 
 Submit = Callable[[tuple[bytes, ...]], "Future[SignedCertificateTimestamp]"]
 
@@ -28,22 +35,75 @@ class Issued:
 
     leaf: bytes
     chain: tuple[bytes, ...]
+    # The log's promise, where it is not in the certificate.
+    sct: SignedCertificateTimestamp | None = None
+    is_embedded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What must be in the log before a certificate leaves; signed by `authority`, and no other.
+
+    `chain` is for the log: the precertificate, or the certificate if the promise is detached, then
+    the issuing certificate, …, root. It is empty if there is no log.
+    """
+
+    authority: Authority
+    # None: nothing of the certificate is still to be signed.
+    precertificate: Precertificate | None
+    chain: tuple[bytes, ...]
+    leaf: bytes
+    log_key: PublicKey | None = None
+
+    def finish(self, sct: SignedCertificateTimestamp | None) -> Issued:
+        """Give the certificate; `sct` is the log's promise for `chain`, None if there is no log.
+
+        Raises UnavailableError: the key store failed, or the promise is not that of the log.
+        """
+        above = tuple(certificate.der for certificate in self.authority.chain)
+        precertificate = self.precertificate
+        if precertificate is None:
+            return Issued(self.leaf, above, sct, is_embedded=False)
+        if sct is None:
+            raise AssertionError("a precertificate without a promise becomes no certificate")
+        if self.log_key is not None:
+            self._check_promise(precertificate, sct, self.log_key)
+        try:
+            return Issued(precertificate.with_sct(sct), above)
+        except (UnavailableError, SettingsError) as error:
+            raise UnavailableError("SERVICE_UNAVAILABLE", NO_AUTHORITY) from error
+
+    def _check_promise(
+        self, precertificate: Precertificate, sct: SignedCertificateTimestamp, key: PublicKey
+    ) -> None:
+        signed = signed_input_precert(
+            sct.timestamp_ms, sct.extensions, self.authority.issuer_key_hash, precertificate.tbs
+        )
+        try:
+            if sct.log_id != key.key_id:
+                raise RefusedError("CHAIN_REFUSED", "the promise is another log's")
+            check_signature(key, sct.signature, signed, key.algorithms[0])
+        except TouchplateError as error:
+            raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from error
 
 
 @dataclass(frozen=True, slots=True)
 class Issuing:
-    """A precertificate that is on its way into the log."""
+    """A draft that is on its way into the log."""
 
-    precertificate: Precertificate
-    sct: "Future[SignedCertificateTimestamp]"
+    draft: Draft
+    # None: there is no log.
+    sct: "Future[SignedCertificateTimestamp] | None"
 
     def finish(self, max_seconds: float = MAX_LOG_SECONDS) -> Issued:
         """Wait for the log's promise and sign the certificate; without a promise there is none."""
+        if self.sct is None:
+            return self.draft.finish(None)
         try:
             sct = self.sct.result(max_seconds)
-        except (TouchplateError, FutureTimeoutError) as error:
+        except (TouchplateError, FutureTimeoutError, CancelledError) as error:
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from error
-        return Issued(self.precertificate.with_sct(sct), self.precertificate.chain[1:])
+        return self.draft.finish(sct)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,17 +111,18 @@ class Issuance:
     """What issuing needs; the server hands it in once, at start.
 
     `authenticate` proves a token at a time (RefusedError, MalformedError). `authority` is asked for
-    each certificate, so that it may be exchanged. `submit` gives a chain, precertificate first, to
-    the CT log; its future has a result once the entry is durable and integrated. `now` is read
-    once for each request.
+    each certificate, so that it may be exchanged. `submit` gives a chain, what is to be logged
+    first, to the CT log; its future has a result once the entry is durable and integrated. The same
+    chain again has the same promise. `now` is read once for each request.
     """
 
     authenticate: Callable[[str, datetime], Identity]
     authority: Callable[[], Authority]
     submit: Submit
     now: Callable[[], datetime]
-    # Registry names of the client keys that get certificates.
-    algorithms: tuple[str, ...] = DEFAULT_ALGORITHMS
+    settings: CaSettings = field(default_factory=CaSettings)
+    # Of a log that is not in this process: then its promises are checked.
+    log_key: PublicKey | None = None
     # What `authenticate` would wait for, such as an issuer's keys that must be fetched; None if it
     # would not wait. An event loop waits for the future, which has no error, before `start`.
     prepare: Callable[[str], "Future[None] | None"] = lambda _: None
@@ -72,21 +133,41 @@ class Issuance:
 
     def start(self, request: SigningRequest) -> Issuing:
         """Do all that comes before the log; the caller waits for `sct`, then calls `finish`."""
+        draft = self.draft(request)
+        return Issuing(draft, self._submit(draft.chain) if draft.chain else None)
+
+    def draft(self, request: SigningRequest) -> Draft:
+        """Do the same, and leave it to the caller to give the draft's chain to the log."""
         at = self.now()
         identity = self._identify(request.token, at)
-        public_key = check_possession(request, identity.challenge, self.algorithms)
-        precertificate = precertify(self.authority(), public_key, identity, at)
-        return Issuing(precertificate, self._submit(precertificate))
+        public_key = check_possession(request, identity.challenge, self.settings.algorithms)
+        try:
+            return self._sign(public_key, identity, at)
+        except (UnavailableError, SettingsError) as error:
+            # A signer's reason is for the operator's log.
+            raise UnavailableError("SERVICE_UNAVAILABLE", NO_AUTHORITY) from error
 
     def _identify(self, token: str, at: datetime) -> Identity:
         try:
             return self.authenticate(token, at)
-        except (MalformedError, RefusedError) as error:
+        except (MalformedError, RefusedError, UnavailableError) as error:
             # One text for all faults of a token; the reason is for the operator's log.
             raise RefusedError("TOKEN_REFUSED", NO_IDENTITY) from error
 
-    def _submit(self, precertificate: Precertificate) -> "Future[SignedCertificateTimestamp]":
+    def _sign(self, public_key: PublicKey, identity: Identity, at: datetime) -> Draft:
+        authority = self.authority()
+        if self.settings.sct == "embedded":
+            precertificate = precertify(authority, public_key, identity, at)
+            chain = precertificate.chain
+            return Draft(authority, precertificate, chain, b"", self.log_key)
+        leaf = certify(authority, public_key, identity, at)
+        above = tuple(certificate.der for certificate in authority.chain)
+        return Draft(
+            authority, None, (leaf, *above) if self.settings.sct == "detached" else (), leaf
+        )
+
+    def _submit(self, chain: tuple[bytes, ...]) -> "Future[SignedCertificateTimestamp]":
         try:
-            return self.submit(precertificate.chain)
+            return self.submit(chain)
         except TouchplateError as error:
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from error

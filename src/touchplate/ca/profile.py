@@ -78,9 +78,35 @@ def precertify(
 ) -> Precertificate:
     """Make the precertificate of `identity` for `public_key`, valid for 600 seconds from `at`.
 
-    Raises MalformedError REQUEST_MALFORMED for a name that a certificate cannot hold, and
-    SettingsError if the authority's own certificate does not cover the time.
+    Raises MalformedError REQUEST_MALFORMED for a name that a certificate cannot hold, SettingsError
+    if the authority's own certificate does not cover the time, what its signer raises.
     """
+    head, extensions = _encode(authority, public_key, identity, at, new_serial)
+    signed = _sign(build.encode_tbs(head, (extensions, _POISON)), authority)
+    return Precertificate(authority, signed, head, extensions)
+
+
+def certify(
+    authority: Authority,
+    public_key: PublicKey,
+    identity: Identity,
+    at: datetime,
+    *,
+    new_serial: Callable[[], int] = random_serial,
+) -> bytes:
+    """Make the same certificate (DER) without a promise in it; raises as `precertify` does."""
+    head, extensions = _encode(authority, public_key, identity, at, new_serial)
+    return _sign(build.encode_tbs(head, (extensions,)), authority)
+
+
+def _encode(
+    authority: Authority,
+    public_key: PublicKey,
+    identity: Identity,
+    at: datetime,
+    new_serial: Callable[[], int],
+) -> tuple[bytes, bytes]:
+    """Give what stands before the extensions, and those that are the same in every form."""
     start = at.replace(microsecond=0)
     issuing = authority.issuing
     if not issuing.not_before <= start <= start + LIFETIME <= issuing.not_after:
@@ -102,8 +128,7 @@ def precertify(
             *_identity_extensions(identity),
         )
     )
-    signed = _sign(build.encode_tbs(head, (extensions, _POISON)), authority)
-    return Precertificate(authority, signed, head, extensions)
+    return head, extensions
 
 
 def encode_san(name: SubjectName) -> bytes:

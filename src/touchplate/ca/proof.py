@@ -3,7 +3,7 @@
 The texts of the errors are Fulcio's, since clients show them; their order is that of its checks.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from cryptography import x509
@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_public_key
 
 from touchplate.ca.request import CODE, UNPARSEABLE_KEY, SigningRequest
+from touchplate.ca.settings import DEFAULT_ALGORITHMS
 from touchplate.errors import MalformedError, RefusedError, VerificationError
 from touchplate.keys.algorithms import Algorithm
-from touchplate.keys.public import PublicKey, check_signature, from_crypto
+from touchplate.keys.public import PublicKey, check_signature, from_crypto, load_public_key_pem
 
 MAX_KEY: Final = 16 * 1024
 MAX_CSR: Final = 64 * 1024
@@ -23,31 +24,41 @@ UNPARSEABLE_CSR: Final = "The certificate signing request could not be parsed"
 INSECURE: Final = "The public key supplied in the request is insecure"
 UNPROVEN: Final = "The signature supplied in the request could not be verified"
 
-# Registry names; what Fulcio permits unless told otherwise.
-DEFAULT_ALGORITHMS: Final = (
-    "ecdsa-sha2-256-nistp256",
-    "ecdsa-sha2-384-nistp384",
-    "ecdsa-sha2-512-nistp521",
-    "rsa-sign-pkcs1-2048-sha256",
-    "rsa-sign-pkcs1-3072-sha256",
-    "rsa-sign-pkcs1-4096-sha256",
-    "ed25519",
-)
-# Signature algorithm of a CSR: how Go names it, its family and its hash.
-_CSR_ALGORITHMS: Final[Mapping[str, tuple[str, str | None]]] = {
-    "1.2.840.10045.4.3.2": ("ecdsa", "sha256"),
-    "1.2.840.10045.4.3.3": ("ecdsa", "sha384"),
-    "1.2.840.10045.4.3.4": ("ecdsa", "sha512"),
-    "1.2.840.113549.1.1.11": ("rsa-pkcs1", "sha256"),
-    "1.2.840.113549.1.1.12": ("rsa-pkcs1", "sha384"),
-    "1.2.840.113549.1.1.13": ("rsa-pkcs1", "sha512"),
-    "1.3.101.112": ("ed25519", None),
+# What a registry name permits: a kind of key and a hash; how RSA is padded is not looked at.
+_PERMITS: Final[Mapping[str, tuple[str, str | None]]] = {
+    "ecdsa-sha2-256-nistp256": ("ecdsa-p256", "sha256"),
+    "ecdsa-sha2-384-nistp384": ("ecdsa-p384", "sha384"),
+    "ecdsa-sha2-512-nistp521": ("ecdsa-p521", "sha512"),
+    "ecdsa-sha2-256-nistp384": ("ecdsa-p384", "sha256"),
+    "ecdsa-sha2-256-nistp521": ("ecdsa-p521", "sha256"),
+    "rsa-sign-pkcs1-2048-sha256": ("rsa-2048", "sha256"),
+    "rsa-sign-pkcs1-3072-sha256": ("rsa-3072", "sha256"),
+    "rsa-sign-pkcs1-4096-sha256": ("rsa-4096", "sha256"),
+    "rsa-sign-pss-2048-sha256": ("rsa-2048", "sha256"),
+    "rsa-sign-pss-3072-sha256": ("rsa-3072", "sha256"),
+    "rsa-sign-pss-4096-sha256": ("rsa-4096", "sha256"),
+    "ed25519": ("ed25519", None),
+    "ed25519-ph": ("ed25519", "sha512"),
 }
-_UNRECOGNIZED: Final[Mapping[str, str]] = {
-    "1.2.840.10045.4.1": "ECDSA-SHA1",
-    "1.2.840.113549.1.1.5": "SHA1-RSA",
-    "1.2.840.113549.1.1.10": "SHA256-RSAPSS",
+# Signature algorithms of a CSR, and their hash: ECDSA, RSA by PKCS#1 v1.5, Ed25519.
+_CSR_ALGORITHMS: Final[Mapping[str, str | None]] = {
+    "1.2.840.10045.4.3.2": "sha256",
+    "1.2.840.10045.4.3.3": "sha384",
+    "1.2.840.10045.4.3.4": "sha512",
+    "1.2.840.113549.1.1.11": "sha256",
+    "1.2.840.113549.1.1.12": "sha384",
+    "1.2.840.113549.1.1.13": "sha512",
+    "1.3.101.112": None,
 }
+_PSS: Final = "1.2.840.113549.1.1.10"
+_PSS_NAMES: Final = {
+    "sha256": "SHA256-RSAPSS",
+    "sha384": "SHA384-RSAPSS",
+    "sha512": "SHA512-RSAPSS",
+}
+# Hashes with which no signature proves anything.
+_BROKEN: Final = frozenset({"md5", "sha1"})
+_USUAL: Final = b"-----BEGIN PUBLIC KEY-----\n"
 _PLAIN_SIZES: Final = {"ecdsa-p256": 64, "ecdsa-p384": 96, "ecdsa-p521": 132}
 _GO_KEYS: Final[Mapping[str, str]] = {
     "ecdsa": "*ecdsa.PublicKey",
@@ -63,7 +74,7 @@ _GO_HASHES: Final[Mapping[str | None, str]] = {
 
 
 def check_possession(
-    request: SigningRequest, challenge: str, allowed: tuple[str, ...] = DEFAULT_ALGORITHMS
+    request: SigningRequest, challenge: str, allowed: Collection[str] = DEFAULT_ALGORITHMS
 ) -> PublicKey:
     """Prove that the caller holds the key that it asks a certificate for, and give the key.
 
@@ -74,7 +85,7 @@ def check_possession(
     return _check_key(request.public_key, request.proof, challenge, allowed)
 
 
-def _check_csr(pem: bytes, allowed: tuple[str, ...]) -> PublicKey:
+def _check_csr(pem: bytes, allowed: Collection[str]) -> PublicKey:
     """Take the key of a CSR; its subject and extensions are not looked at."""
     try:
         if len(pem) > MAX_CSR:
@@ -86,22 +97,45 @@ def _check_csr(pem: bytes, allowed: tuple[str, ...]) -> PublicKey:
         raise MalformedError(CODE, UNPARSEABLE_CSR) from error
     key = _acceptable(crypto)
     try:
+        hasher = csr.signature_hash_algorithm
         proven = csr.is_signature_valid
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        proven = False
-    if not proven:
+        hasher, proven = None, False
+    hash_name = hasher.name if hasher else ""
+    if not proven or hash_name in _BROKEN:
         raise RefusedError("PROOF_REFUSED", UNPROVEN)
     if algorithm not in _CSR_ALGORITHMS:
-        name = _UNRECOGNIZED.get(algorithm, "0")
+        name = _PSS_NAMES.get(hash_name, "0") if algorithm == _PSS else "0"
         raise RefusedError("ALGORITHM_REFUSED", f"unrecognized signature algorithm: {name}")
-    _check_permitted(key, *_CSR_ALGORITHMS[algorithm], allowed)
+    _check_permitted(key, _CSR_ALGORITHMS[algorithm], allowed)
     return key
 
 
 def _check_key(
-    material: bytes, proof: bytes, challenge: str, allowed: tuple[str, ...]
+    material: bytes, proof: bytes, challenge: str, allowed: Collection[str]
 ) -> PublicKey:
     """Take a key whose holder signed the challenge: its UTF-8 bytes and nothing else."""
+    key = _load_key(material)
+    algorithm = key.algorithms[0]
+    try:
+        _check_proof(key, proof, challenge.encode(), algorithm)
+    except VerificationError as error:
+        raise RefusedError("PROOF_REFUSED", UNPROVEN) from error
+    _check_permitted(key, algorithm.hash, allowed)
+    return key
+
+
+def _load_key(material: bytes) -> PublicKey:
+    """Read PEM (SubjectPublicKeyInfo, or PKCS#1 of an RSA key), else DER of the former."""
+    if material.startswith(_USUAL):
+        try:
+            # The usual form of the usual keys, in a tenth of the time.
+            key = load_public_key_pem(material.decode("ascii"))
+        except (VerificationError, UnicodeDecodeError):
+            pass  # the slower way says what it is
+        else:
+            if key.kind in _PLAIN_SIZES:
+                return key
     try:
         if len(material) > MAX_KEY:
             raise ValueError("too long")
@@ -109,14 +143,7 @@ def _check_key(
         crypto = load(material)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise MalformedError(CODE, UNPARSEABLE_KEY) from error
-    key = _acceptable(crypto)
-    algorithm = key.algorithms[0]
-    try:
-        _check_proof(key, proof, challenge.encode(), algorithm)
-    except VerificationError as error:
-        raise RefusedError("PROOF_REFUSED", UNPROVEN) from error
-    _check_permitted(key, algorithm.kind, algorithm.hash, allowed)
-    return key
+    return _acceptable(crypto)
 
 
 def _check_proof(key: PublicKey, proof: bytes, message: bytes, algorithm: Algorithm) -> None:
@@ -143,15 +170,10 @@ def _acceptable(crypto: object) -> PublicKey:
     return key
 
 
-def _check_permitted(
-    key: PublicKey, family: str, hash_name: str | None, allowed: tuple[str, ...]
-) -> None:
-    for algorithm in key.algorithms:
-        if (algorithm.kind, algorithm.hash) == (
-            family,
-            hash_name,
-        ) and algorithm.registry in allowed:
-            return
+def _check_permitted(key: PublicKey, hash_name: str | None, allowed: Collection[str]) -> None:
+    wanted = (key.kind, hash_name)
+    if any(_PERMITS.get(name) == wanted for name in allowed):
+        return
     go_key, go_hash = _GO_KEYS[key.kind.partition("-")[0]], _GO_HASHES[hash_name]
     raise RefusedError("ALGORITHM_REFUSED", f"signing algorithm not permitted: {go_key}, {go_hash}")
 

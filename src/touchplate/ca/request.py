@@ -73,7 +73,12 @@ def bearer_token(authorization: str) -> str:
 
 def _fields(body: bytes) -> Fields:
     """Read the body; an empty one is an empty message and fails later, at the token."""
-    value = parse_json(body or b"{}", what="request", max_bytes=MAX_REQUEST, error=CODE)
+    value = parse_json(
+        b"{}" if body.isspace() or not body else body,
+        what="request",
+        max_bytes=MAX_REQUEST,
+        error=CODE,
+    )
     return Fields(_rename(value), error=CODE)
 
 

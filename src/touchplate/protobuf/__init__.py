@@ -7,6 +7,7 @@ server is to speak gRPC.
 
 - `google_api`: an HTTP body, the answer of calls that give files
 - `intoto`: a signed envelope (DSSE)
+- `sigstore_fulcio_v2`, `sigstore_fulcio_v1beta`: both versions of the certificate authority
 - `sigstore_common`: keys, hashes, log ids
 - `sigstore_rekor_v1`: an entry with its proof
 - `sigstore_rekor_v2`: the second API of the transparency log

@@ -1,0 +1,257 @@
+"""gRPC of the authority: `dev.sigstore.fulcio.v2.CA`, and `v1beta.CA` before it.
+
+A call is answered as the same request is over HTTP (`routes`), by the same checks and the same
+table of faults. It holds its thread until the precertificate is in the log. Imported only where
+gRPC is to be served.
+"""
+
+import logging
+from base64 import b64encode
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError, Message
+
+from touchplate.ca import fault as faults
+from touchplate.ca.answer import (
+    PEM_CHAIN,
+    Chain,
+    bundle,
+    certificates,
+    configuration,
+    encode_promise,
+    root_text,
+)
+from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, Fault, fault_of
+from touchplate.ca.issue import MAX_LOG_SECONDS, Issuance, Issued
+from touchplate.ca.request import UNPARSEABLE_KEY, SigningRequest
+from touchplate.ca.routes import published
+from touchplate.errors import MalformedError, TouchplateError
+from touchplate.oidc.issuers import Issuer
+from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
+from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
+from touchplate.protobuf.google_api_pb2 import HttpBody
+from touchplate.transport.asgi import TooOftenError
+
+log = logging.getLogger("touchplate.ca")
+
+SERVICE: Final = "dev.sigstore.fulcio.v2.CA"
+SERVICE_V1: Final = "dev.sigstore.fulcio.v1beta.CA"
+# Where the token may stand beside the request; exactly one value.
+TOKEN_KEY: Final = "oidcidentitytoken"  # noqa: S105  the name of a field
+
+_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+_GAVE_UP: Final = Fault(faults.CANCELLED, 499, "the caller gave up")
+_TOO_LATE: Final = Fault(
+    faults.DEADLINE_EXCEEDED, 504, "the log did not answer in time; nothing was issued"
+)
+
+# Method (POST writes, GET reads) and address of a call; gives metadata, raises TooOftenError.
+TakeRequest = Callable[[str, str], tuple[tuple[str, str], ...]]
+Call = Callable[[bytes, grpc.ServicerContext], Message]
+RequestT = TypeVar("RequestT", bound=Message)
+
+
+class FaultError(Exception):
+    """The call ends with `fault`; stays in this module."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+def ca_handlers(
+    issuance: Issuance,
+    issuers: Callable[[], Iterable[Issuer]],
+    others: Callable[[], Iterable[Chain]] = tuple,
+    take_request: TakeRequest | None = None,
+) -> dict[str, grpc.GenericRpcHandler]:
+    """Give both services by name; any number of threads may run their calls.
+
+    The arguments are those of `routes`; `take_request` counts each call.
+    """
+    calls = _Authority(issuance, issuers, others)
+    services: dict[str, dict[str, tuple[type[Any], Callable[[Any, Any], Message]]]] = {
+        SERVICE: {
+            "CreateSigningCertificate": (v2.CreateSigningCertificateRequest, calls.create),
+            "GetTrustBundle": (v2.GetTrustBundleRequest, calls.get_trust_bundle),
+            "GetConfiguration": (v2.GetConfigurationRequest, calls.get_configuration),
+        },
+        SERVICE_V1: {
+            "CreateSigningCertificate": (v1beta.CreateSigningCertificateRequest, calls.create_v1),
+            "GetRootCertificate": (Empty, calls.get_root_certificate),
+        },
+    }
+    return {
+        service: grpc.method_handlers_generic_handler(
+            service,
+            {
+                name: grpc.unary_unary_rpc_method_handler(
+                    _guard(kind, call, take_request, writes=name.startswith("Create")),
+                    response_serializer=lambda message: message.SerializeToString(),
+                )
+                for name, (kind, call) in methods.items()
+            },
+        )
+        for service, methods in services.items()
+    }
+
+
+def _guard(
+    kind: type[RequestT],
+    call: Callable[[RequestT, grpc.ServicerContext], Message],
+    take_request: TakeRequest | None,
+    *,
+    writes: bool,
+) -> Call:
+    """Read the request and translate what goes wrong: a bug costs one call and is not shown."""
+
+    def answer(data: bytes, context: grpc.ServicerContext) -> Message:
+        try:
+            if take_request is not None:
+                state = take_request("POST" if writes else "GET", address_of(context.peer()))
+                context.set_trailing_metadata(state)
+            return call(kind.FromString(data), context)
+        except DecodeError as error:
+            fault = Fault(faults.INVALID_ARGUMENT, 400, str(error))
+        except FaultError as error:
+            fault = error.fault
+        except TouchplateError as error:
+            fault = fault_of(error)
+        except TooOftenError as error:
+            fault = Fault(faults.RESOURCE_EXHAUSTED, 429, str(error), error.headers)
+        except Exception:
+            log.exception("%s failed", call.__name__)
+            fault = Fault(faults.INTERNAL, 500, "internal server error")
+        seconds = dict(fault.headers).get("retry-after")
+        if seconds is not None:
+            # gRPC's own way to say when to come again (gRFC A6).
+            context.set_trailing_metadata((("grpc-retry-pushback-ms", f"{seconds}000"),))
+        context.send_initial_metadata(fault.headers)
+        context.abort(_CODES[fault.code], fault.message)
+        raise AssertionError("`abort` raises")
+
+    return answer
+
+
+class _Authority:
+    """The calls."""
+
+    def __init__(
+        self,
+        issuance: Issuance,
+        issuers: Callable[[], Iterable[Issuer]],
+        others: Callable[[], Iterable[Chain]],
+    ) -> None:
+        self._issuance = issuance
+        self._issuers = issuers
+        self._others = others
+
+    def create(
+        self, message: v2.CreateSigningCertificateRequest, context: grpc.ServicerContext
+    ) -> v2.SigningCertificate:
+        """Issue: what POST /api/v2/signingCert does."""
+        asked = message.public_key_request
+        issued = self._issue(
+            SigningRequest(
+                message.credentials.oidc_identity_token or _token(context),
+                message.certificate_signing_request,
+                asked.public_key.content.encode(),
+                asked.proof_of_possession,
+            ),
+            context,
+        )
+        chain = v2.CertificateChain(certificates=certificates(issued))
+        if issued.is_embedded:
+            embedded = v2.SigningCertificateEmbeddedSCT(chain=chain)
+            return v2.SigningCertificate(signed_certificate_embedded_sct=embedded)
+        detached = v2.SigningCertificateDetachedSCT(
+            chain=chain, signed_certificate_timestamp=encode_promise(issued)
+        )
+        return v2.SigningCertificate(signed_certificate_detached_sct=detached)
+
+    def create_v1(
+        self, message: v1beta.CreateSigningCertificateRequest, context: grpc.ServicerContext
+    ) -> HttpBody:
+        """Issue: what POST /api/v1/signingCert does; a detached promise is metadata `sct`."""
+        csr = message.certificateSigningRequest
+        if not csr and not message.HasField("publicKey"):
+            raise MalformedError("REQUEST_MALFORMED", UNPARSEABLE_KEY)
+        proof = message.signedEmailAddress
+        request = SigningRequest(_token(context), csr, message.publicKey.content, proof)
+        issued = self._issue(request, context)
+        metadata = [("x-http-code", "201")]
+        if promise := encode_promise(issued):
+            metadata.append(("sct", b64encode(promise).decode()))
+        context.send_initial_metadata(metadata)
+        return HttpBody(content_type=PEM_CHAIN, data="\n".join(certificates(issued)).encode())
+
+    def get_trust_bundle(
+        self, _: v2.GetTrustBundleRequest, _context: grpc.ServicerContext
+    ) -> v2.TrustBundle:
+        """Give the chains: what GET /api/v2/trustBundle does."""
+        chains = bundle(self._published())
+        return v2.TrustBundle(chains=[v2.CertificateChain(certificates=each) for each in chains])
+
+    def get_root_certificate(self, _: Empty, _context: grpc.ServicerContext) -> HttpBody:
+        """Give the chains: what GET /api/v1/rootCert does."""
+        return HttpBody(content_type=PEM_CHAIN, data=root_text(self._published()).encode())
+
+    def get_configuration(
+        self, _: v2.GetConfigurationRequest, _context: grpc.ServicerContext
+    ) -> v2.Configuration:
+        """Give the issuers: what GET /api/v2/configuration does."""
+        try:
+            rows = configuration(self._issuers())
+        except TouchplateError as error:
+            raise FaultError(fault_of(error, NO_CONFIGURATION)) from error
+        return v2.Configuration(issuers=[_issuer(row) for row in rows])
+
+    def _published(self) -> tuple[Chain, ...]:
+        try:
+            return published(self._issuance, self._others)
+        except TouchplateError as error:
+            raise FaultError(fault_of(error, NO_BUNDLE)) from error
+
+    def _issue(self, request: SigningRequest, context: grpc.ServicerContext) -> Issued:
+        """Issue, and wait no longer than the caller does; without a promise nothing is issued."""
+        issuing = self._issuance.start(request)
+        if issuing.sct is None:
+            return issuing.finish()
+        left = context.time_remaining()
+        seconds = MAX_LOG_SECONDS if left is None else min(left, MAX_LOG_SECONDS)
+        _wait(issuing.sct, seconds, context)
+        return issuing.finish(0)
+
+
+def _wait(future: "Future[Any]", seconds: float, context: grpc.ServicerContext) -> None:
+    """Wait for the log; what it answers is `finish`'s to judge."""
+    try:
+        future.exception(seconds)
+    except FutureTimeoutError as error:
+        raise FaultError(_TOO_LATE if context.is_active() else _GAVE_UP) from error
+
+
+def _token(context: grpc.ServicerContext) -> str:
+    """Give the token in the metadata, "" if it is not there exactly once."""
+    found = [value for key, value in context.invocation_metadata() if key == TOKEN_KEY]
+    return found[0] if len(found) == 1 else ""
+
+
+def _issuer(row: dict[str, Any]) -> v2.OIDCIssuer:
+    """Give a row of the configuration; its names are those of the message in JSON."""
+    names = {name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in row}
+    return v2.OIDCIssuer(**{names[name]: value for name, value in row.items()})
+
+
+def address_of(peer: str) -> str:
+    """Give the address of a peer as gRPC names it: `ipv4:192.0.2.1:443`, `ipv6:%5B::1%5D:443`."""
+    kind, _, rest = unquote(peer).partition(":")
+    if kind not in ("ipv4", "ipv6"):
+        return peer
+    return rest.rpartition(":")[0].strip("[]")
