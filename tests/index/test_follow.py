@@ -248,7 +248,7 @@ def test_gives_way() -> None:
         )
 
         milliseconds = timedelta(milliseconds=1)
-        assert [patient._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [250, 1000, 0]
+        assert [patient._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [250, 1000, 125]
         assert [hasty._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [0, 0, 0]
 
 

@@ -9,7 +9,8 @@ class IndexSettings:
     """Limits and intervals of the index."""
 
     poll: timedelta = timedelta(milliseconds=250)
-    """How often to look for new entries when there were none: the lag of a log at rest."""
+    """How often to look for new entries when there were none: the lag of a log at rest. After some
+    it looks again in half of this, or later if it had much to do."""
 
     lease: timedelta = timedelta(seconds=10)
     """After so long without a word from the process that follows the log, another one does."""
