@@ -23,6 +23,8 @@ from touchplate.transport.asgi import Handler, Request, Response, Route, wait
 
 V2: Final = "/api/v2/signingCert"
 V1: Final = "/api/v1/signingCert"
+# An issuer's keys come within 10 seconds or not at all.
+MAX_KEYS_SECONDS: Final = 11.0
 
 
 def routes(
@@ -79,7 +81,10 @@ def _signer(
             asked = parse(request.body, request.headers.get("authorization", ""))
             fetching = issuance.prepare(asked.token)
             if fetching is not None:
-                await wait(fetching)
+                # What came of it, or that it is late, `start` finds out without waiting again.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(MAX_KEYS_SECONDS):
+                        await wait(fetching)
             issuing = issuance.start(asked)
             if issuing.sct is not None:
                 # Only waits: what the log answered is `finish`'s to judge.

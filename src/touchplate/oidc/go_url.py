@@ -97,7 +97,7 @@ def _host(authority: str) -> str:
     elif ":" in authority:
         name, colon, port = authority.rpartition(":")
         port = colon + port
-    if not _PORT.fullmatch(port):
+    if not _PORT.fullmatch(port) or (":" in name and not name.startswith("[")):
         raise _refused("its port is no number")
     # Only what is not ASCII may be percent-encoded in a host.
     if _ESCAPE.search(name) or re.search(r"%[0-7]", name):

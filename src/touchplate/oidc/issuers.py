@@ -38,6 +38,8 @@ class Issuer:
     type: str = "email"
     audience: str = DEFAULT_AUDIENCE
     is_pattern: bool = False
+    # The pattern that this issuer came from; empty for one that is named itself.
+    pattern: str = ""
     # By what the row is found for a token; only Google's differs from the URL.
     key: str = ""
     # For type `uri` scheme and host that each subject must have, for `username` its domain.
@@ -107,7 +109,7 @@ class Authenticator:
         """
         token = parse_token(text)
         row = self._find_row(token.issuer)
-        issuer = replace(row, url=token.issuer, is_pattern=False) if row.is_pattern else row
+        issuer = _concrete(row, token)
         claims = check_token(
             token, audience=issuer.audience, find_keys=self._keys(issuer).find, at=at
         )
@@ -131,19 +133,15 @@ class Authenticator:
             return None
         try:
             token = parse_token(text)
-            row = self._find_row(token.issuer)
-            return self._prepare(token, row)
+            issuer = _concrete(self._find_row(token.issuer), token)
+            return self._keys(issuer).prepare(token.key_id)
         except TouchplateError:
             return None  # `authenticate` says why
 
-    def rows_without_issuer(self) -> tuple[str, ...]:
+    def rules_without_issuer(self) -> tuple[str, ...]:
         """Give the rules that are for no row of the table."""
         known = {row.url for row in self.issuers}
         return tuple(rule.issuer for rule in self._rules if rule.issuer not in known)
-
-    def _prepare(self, token: UnverifiedToken, row: Issuer) -> "Future[None] | None":
-        issuer = replace(row, url=token.issuer, is_pattern=False) if row.is_pattern else row
-        return self._keys(issuer).prepare(token.key_id)
 
     def _find_row(self, issuer: str) -> Issuer:
         row = self._by_key.get(issuer)
@@ -160,6 +158,13 @@ class Authenticator:
         if self._discover is None:
             raise RefusedError("TOKEN_REFUSED", f"nothing is fetched for {issuer.url}")
         return self._discover(issuer)
+
+
+def _concrete(row: Issuer, token: UnverifiedToken) -> Issuer:
+    """Give the row for the token's issuer, which has matched it."""
+    if not row.is_pattern:
+        return row
+    return replace(row, url=token.issuer, is_pattern=False, pattern=row.url)
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:

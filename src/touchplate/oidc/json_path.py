@@ -27,7 +27,7 @@ class JsonPath:
         """Give the text at the path; TOKEN_REFUSED if there is none, or an empty one."""
         for step in self.steps:
             try:
-                value = value[step] if value.__class__ in (dict, list) else None
+                value = None if isinstance(value, str) else value[step]
             except (LookupError, TypeError) as error:
                 text = f"identity token: nothing at {self.text}"
                 raise RefusedError("TOKEN_REFUSED", text) from error

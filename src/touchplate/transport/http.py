@@ -11,13 +11,14 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from touchplate.errors import MalformedError, RefusedError, SettingsError, UnavailableError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     import urllib3
@@ -27,6 +28,8 @@ MAX_RESPONSE_BYTES: Final = 4 * 1024 * 1024
 MAX_URL_CHARACTERS: Final = 2048
 MAX_REDIRECTS: Final = 3
 READ_BYTES: Final = 65536
+
+_NAT64: Final = IPv6Network("64:ff9b::/96")
 
 # CA, TSA and both logs may be asked again after these: a second try does no harm to any of them.
 RETRY_STATUSES: Final = frozenset({429, 499, 500, 502, 503, 504})
@@ -59,8 +62,8 @@ class Transport(Protocol):
     """One request, one answer; may be called from several threads at once.
 
     Raises SERVICE_UNAVAILABLE (no answer in time), LIMIT_EXCEEDED (body above `max_bytes`),
-    SERVICE_REFUSED (redirect to another host), SETTINGS_INVALID (a URL that is not allowed),
-    RESPONSE_MALFORMED (a body in a form that nobody asked for).
+    SERVICE_REFUSED (redirect to another host, an address that is not public), SETTINGS_INVALID (a
+    URL that is not allowed), RESPONSE_MALFORMED (a body in a form that nobody asked for).
     """
 
     def request(
@@ -84,6 +87,11 @@ class TransportSettings:
     allow_http: bool = False
     # PEM file of the only authorities to trust for TLS; None means the system's.
     ca_file: str | None = None
+    # PEM text of authorities to trust for TLS beside the system's.
+    more_authorities: str = ""
+    # Connect to nothing but public addresses: for URLs that somebody else has a say in. What a name
+    # resolves to is checked, and then connected to; it is not resolved again.
+    public_only: bool = False
     user_agent: str = "touchplate"
 
 
@@ -112,6 +120,17 @@ def check_url(url: str, *, allow_http: bool = False) -> SplitResult:
 
 def _refuse(message: str, hint: str | None = None) -> SettingsError:
     return SettingsError("SETTINGS_INVALID", message, hint=hint)
+
+
+def is_public(address: str) -> bool:
+    """Answer whether an IP address is one of the public internet, also inside an IPv6 one."""
+    found = ip_address(address.partition("%")[0])
+    if isinstance(found, IPv6Address):
+        if found in _NAT64:
+            found = IPv4Address(found.packed[-4:])
+        else:
+            found = found.ipv4_mapped or found.sixtofour or found
+    return found.is_global and not found.is_multicast
 
 
 def is_loopback(host: str) -> bool:
@@ -149,9 +168,21 @@ class HttpTransport:
                     cert_reqs="CERT_REQUIRED",
                     maxsize=8,
                     retries=False,
-                )
+                    ssl_context=self._context(),
+                ),
+                public_only=self._settings.public_only,
             )
         return self._made
+
+    def _context(self) -> ssl.SSLContext | None:
+        if not self._settings.more_authorities:
+            return None
+        import urllib3.util.ssl_
+
+        context = urllib3.util.ssl_.create_urllib3_context()
+        context.load_default_certs()
+        context.load_verify_locations(cadata=self._settings.more_authorities)
+        return context
 
     def request(
         self,
