@@ -1,6 +1,7 @@
 """Bundles as JSON: what each version allows, the rules of protobuf JSON, the limits."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from touchplate.formats.bundle import (
     parse_bundle,
     parse_entry,
 )
+from touchplate.formats.jsontext import parse_json
 
 MINT = Mint.new(6000)
 
@@ -317,7 +319,7 @@ def changed(members: Any, data: st.DataObject) -> Any:
         if not all_places:
             break
         holder, key = data.draw(st.sampled_from(all_places))
-        odd = data.draw(st.sampled_from(ODD))
+        odd = deepcopy(data.draw(st.sampled_from(ODD)))
         what = data.draw(st.sampled_from(["replace", "replace", "delete", "double", "beside"]))
         if what == "delete":
             del holder[key]
@@ -329,6 +331,10 @@ def changed(members: Any, data: st.DataObject) -> Any:
         else:
             holder[key] = odd
     return members
+
+
+CODE = "BUNDLE_MALFORMED"
+DEEP = '"x":' + "[" * 70 + "]" * 70
 
 
 def read_any(members: Any) -> Bundle | None:
@@ -346,6 +352,78 @@ def test_usual_form(shape: str, data: st.DataObject) -> None:
     members = changed(good(shape), data)
     usual = bundle_module._usual(members)
     assert usual is None or usual == read_any(members)
+    text = json.dumps(members)
+    assert read(text) == read_strictly(text)
+
+
+def read(text: str) -> Bundle | str:
+    """Give the bundle in a text, or the message with which it is refused."""
+    try:
+        return parse_bundle(text.encode())
+    except MalformedError as error:
+        return error.message
+
+
+def read_strictly(text: str) -> Bundle | str:
+    """Give the same without any short way."""
+    try:
+        members = parse_json(text.encode(), what="bundle", max_bytes=2**25, error=CODE)
+        return bundle_module._any(members)
+    except MalformedError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("more", ['"x":1', '"x":"y"', '"x":{"y":"z"}', '"":null', DEEP])
+def test_members_that_nobody_reads(shape: str, more: str) -> None:
+    """With another member in any object the answer is that of the strict way, depth included."""
+    text = json.dumps(good(shape))
+    for at in [place for place, letter in enumerate(text) if letter == "{"]:
+        changed = f"{text[: at + 1]}{more},{text[at + 1 :]}"
+        found = read(changed)
+        assert found == read_strictly(changed)
+        assert isinstance(found, str) == (more is DEEP)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_members_that_stand_twice(shape: str) -> None:
+    """No member of any object may stand twice, whatever its first value is."""
+    members = good(shape)
+    for holder, name in places(members):
+        if not isinstance(holder, dict):
+            continue
+        for first in ("null", "1", '"x"', "{}", json.dumps(holder[name])):
+            before = dict(holder)
+            holder[f"#{name}"] = 0
+            text = json.dumps(members).replace(json.dumps(f"#{name}") + ": 0", f'"{name}": {first}')
+            del holder[f"#{name}"]
+            assert holder == before
+            assert f"the member {name!r} occurs twice" in str(read(text))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_half_of_a_surrogate_pair(shape: str) -> None:
+    """A text that is no text is refused wherever it stands."""
+    members = good(shape)
+    for holder, name in places(members):
+        before = holder[name]
+        if isinstance(before, str):
+            for half in ("\ud800", before + "\udfff"):
+                holder[name] = half
+                assert "surrogate" in str(read(json.dumps(members)))
+            holder[name] = before
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(
+    ("before", "after"), [(" ", "\r\n\t "), ("", "x"), ("", "\x0b"), ("\ufeff", "")]
+)
+def test_around_the_object(shape: str, before: str, after: str) -> None:
+    """White space of JSON may stand around a bundle, and nothing else."""
+    text = before + json.dumps(good(shape)) + after
+    found = read(text)
+    assert found == read_strictly(text)
+    assert isinstance(found, Bundle) == (after == "\r\n\t ")
 
 
 @pytest.mark.parametrize("odd", range(len(ODD)))
@@ -371,6 +449,11 @@ def test_what_is_usual(shape: str) -> None:
     members["verificationMaterial"].setdefault("tlogEntries", [])
     is_one = len(members["verificationMaterial"]["tlogEntries"]) == 1
     assert (bundle_module._usual(members) is not None) == is_one
+    if is_one:
+        text = json.dumps(members)
+        assert bundle_module._is_all(members, text.count('"'))
+        for quotes in (-2, 2):
+            assert not bundle_module._is_all(members, text.count('"') + quotes)
 
 
 def test_one_member_beside_another() -> None:

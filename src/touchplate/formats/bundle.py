@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 from touchplate.errors import MalformedError
 from touchplate.formats.base64text import base64_text, parse_base64
 from touchplate.formats.certificate import Certificate, parse_certificate
-from touchplate.formats.jsontext import MAX_INT64, Fields, JsonObject, parse_json
+from touchplate.formats.jsontext import MAX_INT64, Fields, JsonObject, parse_json, parse_unchecked
 from touchplate.formats.limits import (
     MAX_BUNDLE_BYTES,
     MAX_CHAIN,
@@ -139,6 +139,12 @@ def parse_bundle(data: bytes) -> Bundle:
     Raises MalformedError: BUNDLE_MALFORMED, BUNDLE_VERSION (media type), BUNDLE_VERSION_RULE (a
     form that this version does not have), BUNDLE_LIMIT or LIMIT_EXCEEDED (too much of something).
     """
+    unchecked = parse_unchecked(data)
+    if unchecked is not None:
+        members, quotes = unchecked
+        bundle = _usual(members)
+        if bundle is not None and _is_all(members, quotes):
+            return bundle
     members = parse_json(data, what="bundle", max_bytes=MAX_BUNDLE_BYTES, error=_ERROR)
     return _usual(members) or _any(members)
 
@@ -253,6 +259,54 @@ def _usual(members: JsonObject) -> Bundle | None:
         return None
 
 
+def _is_all(members: JsonObject, quotes: int) -> bool:
+    """Whether a text with so many quotes says nothing but what `_usual` has read in `members`.
+
+    What it reads as text, number or base64 is a string then, which has two quotes, and so has each
+    name. A member that stood twice, or one that is not read, would leave quotes or a name over.
+    """
+    material, content = members["verificationMaterial"], members.get("dsseEnvelope")
+    (entry,) = material["tlogEntries"]
+    kind, proof = entry["kindVersion"], entry["inclusionProof"]
+    objects = [members, material, entry, entry["logId"], kind, proof, proof["checkpoint"]]
+    # Of these objects in this order; all of these members are there, or it would not be usual.
+    names = 3 + 2 + 5 + 1 + 2 + 5 + 1
+    # The media type, five of the entry, four of the proof.
+    values = 1 + 5 + 4 + len(proof["hashes"])
+    if "integratedTime" in entry:
+        names, values = names + 1, values + 1
+    if "inclusionPromise" in entry:
+        names += 1
+        if entry["inclusionPromise"] is not None:
+            objects.append(entry["inclusionPromise"])
+            names, values = names + 1, values + 1
+    if "timestampVerificationData" in material:
+        names += 1
+        stamps = material["timestampVerificationData"]
+        if stamps is not None:
+            objects += [stamps, *stamps["rfc3161Timestamps"]]
+            names += 1 + len(stamps["rfc3161Timestamps"])
+            values += len(stamps["rfc3161Timestamps"])
+    if "certificate" in material:
+        objects.append(material["certificate"])
+        names, values = names + 1, values + 1
+    else:
+        chain = material["x509CertificateChain"]
+        objects += [chain, *chain["certificates"]]
+        names += 1 + len(chain["certificates"])
+        values += len(chain["certificates"])
+    if content is None:
+        content = members["messageSignature"]
+        objects += [content, content["messageDigest"]]
+        names, values = names + 4, values + 3
+    else:
+        signature = content["signatures"][0]
+        has_keyid = "keyid" in signature
+        objects += [content, signature]
+        names, values = names + 4 + has_keyid, values + 3 + has_keyid
+    return names == sum(map(len, objects)) and quotes == 2 * (names + values)
+
+
 def _usual_entry(found: JsonObject) -> TransparencyLogEntry:
     kind, promise, proof = (
         found["kindVersion"],
@@ -314,6 +368,7 @@ def _usual_number(text: str) -> int:
 def _usual_text(text: str) -> str:
     if text.__class__ is not str or len(text) > MAX_CHECKPOINT_CHARACTERS:
         raise ValueError("not a text of usual size")
+    text.encode()  # half of a surrogate pair cannot be
     return text
 
 

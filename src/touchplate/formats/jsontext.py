@@ -116,6 +116,25 @@ def parse_json_value(
     return value
 
 
+def parse_unchecked(data: bytes) -> tuple[Any, int] | None:
+    """A JSON value and how many quotes its text has; None for what only `parse_json` can judge.
+
+    It may have dropped a member that stood twice, be too deep, or hold half of a surrogate pair.
+    The caller must rule that out: each value known, texts encoded, and two quotes for each string
+    (names of members too), which is one that neither was dropped nor holds a quote.
+    """
+    if len(data) > _MAX_FAST:
+        return None
+    try:
+        text = data.decode()
+        value, end = _FAST.raw_decode(text)
+    except (ValueError, RecursionError):
+        return None
+    if end != len(text) and text[end:].strip(" \t\n\r"):
+        return None
+    return value, len(data) - len(data.replace(b'"', b""))
+
+
 def _check_values(octets: bytes, what: str, max_values: int) -> None:
     if octets.count(b"{") + octets.count(b"[") + octets.count(b",") > max_values:
         raise MalformedError(
