@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchplate.errors import MalformedError
+from touchplate.formats import timestamp_request
 from touchplate.formats.timestamp_request import (
     HASH_OIDS,
     TimestampRequest,
@@ -127,7 +128,7 @@ def test_cve_2025_66564_large_request() -> None:
         ({"artifactHash": None}, "TIMESTAMP_MALFORMED"),
         ({"artifactHash": "@@"}, "TIMESTAMP_MALFORMED"),
         ({"artifactHash": 7}, "TIMESTAMP_MALFORMED"),
-        ({"hashAlgorithm": "md5"}, "TIMESTAMP_MALFORMED"),
+        ({"hashAlgorithm": "md5"}, "ALGORITHM_REFUSED"),
         ({"hashAlgorithm": None}, "TIMESTAMP_MALFORMED"),
         ({"nonce": "7"}, "TIMESTAMP_MALFORMED"),
         ({"nonce": 1.5}, "TIMESTAMP_MALFORMED"),
@@ -188,3 +189,32 @@ def test_oids(text: str) -> None:
 def test_no_oids(text: str) -> None:
     """These are not, or have too many components."""
     assert not is_oid(text)
+
+
+usual = st.builds(
+    lambda name, nonce, wants: encode_timestamp_request(
+        TimestampRequest(name, hashlib.new(name, b"x").digest(), None, nonce, wants)
+    ),
+    st.sampled_from(["sha256", "sha384", "sha512"]),
+    st.none() | st.integers(-(2**300), 2**300),
+    st.booleans(),
+)
+
+
+@given(usual, st.data())
+def test_usual_as_any(data: bytes, draw: st.DataObject) -> None:
+    """The short way to read what clients send gives what the long way gives, or leaves it to it."""
+    assert timestamp_request._parse_usual(data) in (None, timestamp_request._parse_any(data))
+    place = draw.draw(st.integers(0, len(data) - 1))
+    changed = bytearray(data)
+    changed[place] = draw.draw(st.integers(0, 255))
+    cut = draw.draw(st.sampled_from([0, 0, 1, 3]))
+    altered = bytes(changed)[: len(data) - cut] + draw.draw(st.binary(max_size=3))
+    found = timestamp_request._parse_usual(altered)
+    if found is not None:
+        assert found == timestamp_request._parse_any(altered)
+
+
+def test_usual_is_taken() -> None:
+    """What the reference client sends goes the short way."""
+    assert timestamp_request._parse_usual(EXAMPLE_DER) == EXAMPLE

@@ -17,6 +17,7 @@ from touchplate.errors import (
     UnavailableError,
 )
 from touchplate.server.app import App, Router
+from touchplate.server.families import Fault, family_of
 from touchplate.testing.in_process import exchange
 from touchplate.transport import http
 from touchplate.transport.asgi import Handler, Request, Response, Route
@@ -181,13 +182,27 @@ def test_family(method: str, path: str, status: int, content_type: str, body: st
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/api/v2/log/entries", 400), ("/api/v1/log/entries", 413), ("/ct/v1/add-chain", 413)],
+    [
+        ("/api/v2/log/entries", 400),
+        ("/api/v1/log/entries", 413),
+        ("/ct/v1/add-chain", 413),
+    ],
 )
 @pytest.mark.parametrize("body", [b"x" * 11, (b"x" * 6, b"x" * 5), (b"", b"x" * 11)])
 def test_body_too_large(path: str, status: int, body: bytes | tuple[bytes, ...]) -> None:
     """One byte above the limit is refused, whether the length was stated or not."""
     found = answer("POST", path, body=body)
     assert (found.status, found.header("connection")) == (status, "close")
+
+
+def test_body_too_large_in_words() -> None:
+    """A log names its limit; for a timestamp authority it is a request that cannot be read."""
+    stamp = family_of("/api/v1/timestamp").answer(Fault(413, "", "", "POST", limit=10))
+    found = answer("POST", "/ct/v1/add-chain", body=b"x" * 11)
+
+    assert found.body == b"Request Entity Too Large\ncertificate chain exceeds 10-byte limit\n"
+    assert (stamp.status, stamp.content_type) == (400, "application/timestamp-reply")
+    assert stamp.body == b'{"code":400,"message":"Error generating timestamp response"}'
 
 
 @pytest.mark.parametrize("body", [b"x" * 10, (b"x" * 6, b"x" * 4), (b"x" * 10, b"")])

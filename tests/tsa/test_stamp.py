@@ -146,10 +146,13 @@ def test_as_others_verify(kind: str, hash_name: str) -> None:
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "rsa-2048"])
 @pytest.mark.parametrize("hash_name", ["sha256", "sha384", "sha512"])
 @pytest.mark.parametrize("certificates", [True, False])
-def test_as_openssl_verifies(tmp_path: Path, kind: str, hash_name: str, certificates: bool) -> None:
+@pytest.mark.parametrize("nonce", [None, 2**100])
+def test_as_openssl_verifies(
+    tmp_path: Path, kind: str, hash_name: str, certificates: bool, nonce: int | None
+) -> None:
     """Openssl accepts the response to its query, with the certificate inside or beside it."""
     authority, chain = own_authority(kind)
-    asked = request(hash_name, nonce=2**100, wants_certificates=certificates)
+    asked = request(hash_name, nonce=nonce, wants_certificates=certificates)
     (tmp_path / "query.tsq").write_bytes(encode_timestamp_request(asked))
     (tmp_path / "reply.tsr").write_bytes(authority.stamp(asked))
     for name, der in zip(("leaf", "root"), chain, strict=True):

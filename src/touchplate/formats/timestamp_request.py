@@ -13,6 +13,7 @@ from touchplate.formats.base64text import parse_base64
 from touchplate.formats.jsontext import parse_json
 
 CODE: Final = "TIMESTAMP_MALFORMED"
+UNKNOWN_HASH: Final = "ALGORITHM_REFUSED"
 MAX_REQUEST: Final = 64 * 1024
 MAX_JSON: Final = 1024
 MAX_DIGEST: Final = 64
@@ -61,7 +62,10 @@ class TimestampRequest(NamedTuple):
 
 
 def parse_timestamp_request(data: bytes) -> TimestampRequest:
-    """Read a TimeStampReq, at most 64 KiB; nothing may follow it (TIMESTAMP_MALFORMED)."""
+    """Read a TimeStampReq, at most 64 KiB; nothing may follow it (TIMESTAMP_MALFORMED).
+
+    A hash that is not known is ALGORITHM_REFUSED.
+    """
     return _parse_usual(data) or _parse_any(data)
 
 
@@ -104,7 +108,7 @@ def _parse_any(data: bytes) -> TimestampRequest:
     outer.finish()
     reader.integer()  # the version; authorities never looked at it
     imprint = reader.enter()
-    hash_name = _read_hash(imprint.enter(), imprint)
+    hash_name = _read_hash(imprint.enter())
     digest = imprint.read(der.OCTET_STRING)
     imprint.finish()
     policy = reader.oid() if reader.peek() == der.OID else None
@@ -115,14 +119,14 @@ def _parse_any(data: bytes) -> TimestampRequest:
     return TimestampRequest(hash_name, digest, policy, nonce, wants, extensions)
 
 
-def _read_hash(algorithm: der.Reader, imprint: der.Reader) -> str:
+def _read_hash(algorithm: der.Reader) -> str:
     """Read an AlgorithmIdentifier whose parameters are NULL or absent."""
     oid = algorithm.oid()
     if not algorithm.done() and algorithm.raw() != der.null():
         raise algorithm.error("the hash algorithm has parameters")
     algorithm.finish()
     if oid not in HASHES:
-        raise imprint.error(f"hash algorithm {oid} is not known")
+        raise MalformedError(UNKNOWN_HASH, f"timestamp request: hash algorithm {oid} is not known")
     return HASHES[oid]
 
 
@@ -147,7 +151,7 @@ def encode_timestamp_request(request: TimestampRequest) -> bytes:
 
 
 def parse_json_request(data: bytes) -> TimestampRequest:
-    """Read the JSON form, at most 1024 bytes (LIMIT_EXCEEDED, TIMESTAMP_MALFORMED).
+    """Read the JSON form, at most 1024 bytes (LIMIT_EXCEEDED, TIMESTAMP_MALFORMED, ALGORITHM_REFUSED).
 
     The nonce is a JSON integer of any size. The policy is given as it stands: see `is_oid`.
     """
@@ -160,7 +164,7 @@ def parse_json_request(data: bytes) -> TimestampRequest:
     if not isinstance(digest, str) or not isinstance(hash_name, str):
         raise MalformedError(CODE, "timestamp request: artifactHash and hashAlgorithm are texts")
     if hash_name.lower() not in HASH_OIDS:
-        raise MalformedError(CODE, f"timestamp request: hash algorithm {hash_name[:20]!r}")
+        raise MalformedError(UNKNOWN_HASH, f"timestamp request: hash {hash_name[:20]!r}")
     if isinstance(nonce, bool) or not isinstance(nonce, int | None):
         raise MalformedError(CODE, "timestamp request: nonce is no integer")
     if not isinstance(wants, bool | None) or not isinstance(policy, str | None):

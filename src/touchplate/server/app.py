@@ -286,7 +286,9 @@ def _fault_of(error: Exception, route: Route, method: str, path: str) -> Fault:
         case BodyTooLargeError():
             text = f"Request Entity Too Large. Limit set to {route.max_body}"
             # The rest of the body is not read, so the connection cannot be used again.
-            return Fault(413, text, path, method, headers=(("connection", "close"),))
+            return Fault(
+                413, text, path, method, headers=(("connection", "close"),), limit=route.max_body
+            )
         case TooOftenError():
             return Fault(429, str(error), path, method, headers=error.headers)
         case TouchplateError():

@@ -33,6 +33,8 @@ class Fault:
     code: str = ""
     allowed: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    # Bytes that a body may have, for 413.
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +79,28 @@ def _rest(fault: Fault) -> Response:
     return Response(fault.status, _json(body) + b"\n", headers=headers)
 
 
+def _timestamp(fault: Fault) -> Response:
+    """Answer like timestamp authorities: a body that is too large is one that cannot be read."""
+    if fault.status == 413:
+        body = {"code": 400, "message": "Error generating timestamp response"}
+        return Response(400, _json(body), "application/timestamp-reply", fault.headers)
+    return _rest(fault)
+
+
 def _text(fault: Fault) -> Response:
     """Answer like CT logs: text, the status first."""
     message, headers = fault.message, fault.headers
+    phrase = HTTPStatus(fault.status).phrase
+    if fault.status == 413:
+        # Since Python 3.13 its phrase is another one; submitters know this one.
+        phrase = "Request Entity Too Large"
+        message = f"certificate chain exceeds {fault.limit}-byte limit"
     if fault.status == 405:
         message = f"method not allowed: {_shown(fault.method)}"
         headers = (*headers, ("allow", ", ".join(fault.allowed)))
     return Response(
         fault.status,
-        f"{HTTPStatus(fault.status).phrase}\n{message}\n".encode(),
+        f"{phrase}\n{message}\n".encode(),
         "text/plain; charset=utf-8",
         (*headers, ("x-content-type-options", "nosniff")),
     )
@@ -111,7 +126,7 @@ def _problem(fault: Fault) -> Response:
 FAMILIES: Final = (
     Family("/api/v1/log", _rest, trailing_slash=True),
     Family("/api/v1/index", _rest, trailing_slash=True),
-    Family("/api/v1/timestamp", _rest, trailing_slash=True),
+    Family("/api/v1/timestamp", _timestamp, trailing_slash=True),
     Family("/api/search", _problem),
     Family("/api/", _grpc),
     Family("/ct/", _text),
