@@ -8,6 +8,8 @@ VERBS = {
     "search": ("search", "search a transparency log: what was signed in a name"),
     "serve": ("serve", "run an instance: authority, logs, timestamps, issuer, trust root"),
     "log": ("log", "look after the logs of your own instance"),
+    "backup": ("backup", "write your own instance to one file, while it runs"),
+    "restore": ("restore", "restore an instance from a backup"),
     "token": ("token", "mint an identity token of your own instance"),
     "version": ("version", "say which version this is"),
 }

@@ -24,7 +24,7 @@ from touchplate.tilelog.entry import SignedCheckpoint
 from touchplate.tlog import Shards, TransparencyLog
 
 FORMAT: Final = 1
-_PREFIX: Final = "tlog/shards/"
+PREFIX: Final = "tlog/shards/"
 
 _logger = logging.getLogger("touchplate.server")
 
@@ -82,7 +82,7 @@ def read_shards(objects: ObjectStore, created_at: datetime) -> tuple[Shard, ...]
 
 
 def _read_shard(objects: ObjectStore, number: int) -> Shard | None:
-    data = objects.get(f"{_PREFIX}{number}")
+    data = objects.get(f"{PREFIX}{number}")
     if data is None:
         return None
     try:
@@ -98,7 +98,7 @@ def _read_shard(objects: ObjectStore, number: int) -> Shard | None:
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             "SETTINGS_INVALID",
-            f"the object {_PREFIX}{number} was not written by this version of touchplate: {error}",
+            f"the object {PREFIX}{number} was not written by this version of touchplate: {error}",
         ) from error
 
 
@@ -159,7 +159,7 @@ class Lineage:
             "key_id": shard.key_id,
         }
         try:
-            self._objects.put(f"{_PREFIX}{number}", json.dumps(record, indent=2).encode() + b"\n")
+            self._objects.put(f"{PREFIX}{number}", json.dumps(record, indent=2).encode() + b"\n")
         except RefusedError as error:
             raise SettingsError(
                 "SETTINGS_INVALID",

@@ -53,12 +53,10 @@ def freeze_log(
     Raises SettingsError, UnavailableError.
     """
     with upkeep_of(settings, "freeze"):
-        folder, deployment = open_beside(settings, environ, now)
+        _, deployment = open_beside(settings, environ, now)
         with closing(deployment):
-            log = deployment.shards.active
-            freeze(log, now)
+            freeze(deployment.shards.active, now)
             deployment.remember()
-            assert folder.instance is not None  # noqa: S101  it was opened
             return _frozen(deployment, len(deployment.lineage.trees) - 1)
 
 
@@ -86,8 +84,9 @@ def rotate_log(
                 rotate(deployment, folder, url)
             deployment.remember()
             rotated = _rotated(deployment, resumed=resumed)
-            folder.update(lambda was: replace(was, rotating=""))
-            return rotated
+        # Last: until here a further call completes this one, and does not rotate again.
+        folder.update(lambda was: replace(was, rotating=""))
+        return rotated
 
 
 def rotate(deployment: Deployment, vault: Vault, url: Origin | None) -> None:

@@ -1,0 +1,48 @@
+"""Write your own instance to one file, while it runs.
+
+Every entry that was promised before is in it. So are the keys, unless you say otherwise: keep it as
+you keep them.
+"""
+
+import os
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from touchplate.cli.environment import now
+from touchplate.cli.service import load_server
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add which instance, and where to."""
+    parser.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE|DIR",
+        required=True,
+        help="the file to write, or a folder in which it is named after the time",
+    )
+    parser.add_argument("--without-keys", action="store_true", help="leave out the private keys")
+
+
+def run(arguments: Namespace) -> int:
+    """Give 0 once the backup is durable."""
+    from_file = load_server("config").load_settings(
+        os.environ, data=arguments.data, config=arguments.config
+    )
+    settings = load_server("settings").make_settings(os.environ, from_file)
+    made = load_server("backup").back_up(
+        settings, Path(arguments.out).absolute(), now(), keys=not arguments.without_keys
+    )
+    for log in made.header.logs:
+        print(f"{log.name}: {log.size} entries, root {log.root.hex()}")
+    print(f"wrote {made.path}: {made.files} files, {made.bytes} bytes")
+    if made.header.keys:
+        print("the private keys of the instance are in it")
+    else:
+        print("the private keys are not in it: keep keys/ in another place")
+    return 0
