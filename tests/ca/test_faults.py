@@ -19,7 +19,7 @@ from google.protobuf import json_format
 
 from tests.ca.places import EMAIL, KEY, TOKEN, Office, as_json, csr_pem, open_office, v2_body
 from touchplate.ca.grpc import SERVICE, SERVICE_V1, ca_handlers
-from touchplate.ca.settings import CaSettings
+from touchplate.ca.settings import IssueSettings
 from touchplate.errors import SettingsError, UnavailableError
 from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.keys.signer import PrivateKeySigner, generate
@@ -212,7 +212,7 @@ ROWS: list[tuple[str, dict[str, Any], str, Callable[[Office], None], Row]] = [
         "6 key",
         keyed(),
         BEARER,
-        with_(settings=CaSettings(algorithms=frozenset({"ed25519"}))),
+        with_(settings=IssueSettings(algorithms=frozenset({"ed25519"}))),
         BAD("signing algorithm not permitted: *ecdsa.PublicKey, SHA-256"),
     ),
     ("7 name", keyed(), BEARER, with_(authenticate=unnamable), BAD(NAME_TEXT)),
@@ -380,7 +380,7 @@ def test_order(wrong: tuple[int, ...]) -> None:
     if proof:
         body["publicKeyRequest"]["proofOfPossession"] = "AAAA"
     if permitted:
-        with_(settings=CaSettings(algorithms=frozenset({"ed25519"})))(office)
+        with_(settings=IssueSettings(algorithms=frozenset({"ed25519"})))(office)
     if name:
         with_(authenticate=unnamable)(office)
     if token:
@@ -413,7 +413,7 @@ CSRS: dict[str, Callable[[], bytes]] = {
 def test_order_of_csr(words: str, token: int, later: int) -> None:
     """The same for requests by CSR; a proof beside it is not looked at."""
     office = open_office()
-    with_(settings=CaSettings(algorithms=frozenset({"ed25519"})))(office)
+    with_(settings=IssueSettings(algorithms=frozenset({"ed25519"})))(office)
     if later:
         with_(authenticate=unnamable, submit=failing(DOWN))(office)
     if token:

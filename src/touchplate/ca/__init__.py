@@ -11,20 +11,22 @@
 A certificate is handed out only when its precertificate is durable and integrated in the CT log.
 """
 
-from touchplate.ca.authority import Authority, create_chain
-from touchplate.ca.issue import Draft, Issuance, Issued, Issuing
+from touchplate.ca.authority import Authority, create_chain, split_chains
+from touchplate.ca.issue import Draft, Issuance, Issued, Issuing, Submit
 from touchplate.ca.profile import Precertificate
 from touchplate.ca.request import SigningRequest
-from touchplate.ca.settings import CaSettings
+from touchplate.ca.settings import IssueSettings
 
 __all__ = [
     "Authority",
-    "CaSettings",
     "Draft",
     "Issuance",
+    "IssueSettings",
     "Issued",
     "Issuing",
     "Precertificate",
     "SigningRequest",
+    "Submit",
     "create_chain",
+    "split_chains",
 ]

@@ -17,6 +17,7 @@ ROOT_LIFETIME: Final = timedelta(days=3652)
 ISSUING_LIFETIME: Final = timedelta(days=1826)
 # Clients whose clock is behind ours must find a fresh chain valid already.
 BACKDATED: Final = timedelta(minutes=5)
+MAX_CHAIN: Final = 10
 _SUBJECT_KEY_IDENTIFIER: Final = bytes.fromhex("551d0e")
 
 
@@ -78,6 +79,9 @@ class Authority:
     key_identifier: bytes
     # SHA-256 of the issuing SubjectPublicKeyInfo: names the issuer in the CT log.
     issuer_key_hash: bytes
+    # The window in which the whole chain is valid, both ends inside.
+    not_before: datetime
+    not_after: datetime
 
     @classmethod
     def load(cls, signer: Signer, chain: Sequence[bytes], now: datetime) -> "Authority":
@@ -95,6 +99,8 @@ class Authority:
             build.signature_identifier(signer.algorithm),
             der.Reader(named.value).read(der.OCTET_STRING) if named else build.key_identifier(spki),
             sha256(spki).digest(),
+            max(certificate.not_before for certificate in certificates),
+            min(certificate.not_after for certificate in certificates),
         )
 
     @property
@@ -105,20 +111,11 @@ class Authority:
 
 def check_chain(signer: Signer, chain: tuple[Certificate, ...], now: datetime) -> None:
     """Refuse to start with a chain that verifiers would not accept (SETTINGS_INVALID)."""
-    if not chain:
-        raise _invalid("it is empty")
-    issuing = chain[0]
+    check_links(chain)
     for place, certificate in enumerate(chain):
-        constraints = certificate.basic_constraints
-        if constraints is None or not constraints.is_ca:
-            raise _invalid(f"certificate {place} is no authority")
-        if constraints.path_length is not None and constraints.path_length < place:
-            raise _invalid(f"certificate {place} allows {constraints.path_length} below it")
         if not certificate.not_before <= now <= certificate.not_after:
             raise _invalid(f"certificate {place} is not valid now")
-    broken = build.find_broken_link(chain)
-    if broken is not None:
-        raise _invalid(f"certificate {broken} is not issued by the next one")
+    issuing = chain[0]
     purposes = issuing.extended_key_usage
     if (len(chain) > 1 or purposes is not None) and CODE_SIGNING not in (purposes or ()):
         raise _invalid("the issuing certificate is not for code signing")
@@ -128,6 +125,49 @@ def check_chain(signer: Signer, chain: tuple[Certificate, ...], now: datetime) -
         )
     if signer.algorithm.kind not in ("ecdsa", "rsa-pkcs1"):
         raise _invalid(f"clients do not accept certificates signed with {signer.algorithm.name}")
+
+
+def check_links(chain: tuple[Certificate, ...]) -> None:
+    """Refuse a chain whose certificates do not issue each other, up to a root (SETTINGS_INVALID).
+
+    Whether it is valid now, and for what, is not looked at: a former authority's is a chain too.
+    """
+    if not chain:
+        raise _invalid("it is empty")
+    if len(chain) > MAX_CHAIN:
+        raise _invalid(f"it has more than {MAX_CHAIN} certificates")
+    for place, certificate in enumerate(chain):
+        constraints, usage = certificate.basic_constraints, certificate.key_usage
+        if constraints is None or not constraints.is_ca:
+            raise _invalid(f"certificate {place} is no authority")
+        if usage is not None and "keyCertSign" not in usage:
+            raise _invalid(f"certificate {place} may not sign certificates")
+        if constraints.path_length is not None and constraints.path_length < place:
+            raise _invalid(f"certificate {place} allows {constraints.path_length} below it")
+        purposes = certificate.extended_key_usage
+        if purposes is not None and CODE_SIGNING not in purposes:
+            raise _invalid(f"certificate {place} is not for code signing")
+    if not chain[-1].is_self_issued:
+        raise _invalid("its last certificate is no root")
+    broken = build.find_broken_link(chain)
+    if broken is not None:
+        raise _invalid(f"certificate {broken} is not issued by the next one")
+
+
+def split_chains(certificates: Sequence[Certificate]) -> tuple[tuple[Certificate, ...], ...]:
+    """Divide certificates into chains, each of which ends with its root (SETTINGS_INVALID)."""
+    chains: list[tuple[Certificate, ...]] = []
+    begun: list[Certificate] = []
+    for certificate in certificates:
+        begun.append(certificate)
+        if certificate.is_self_issued:
+            chains.append(tuple(begun))
+            begun.clear()
+    if begun:
+        raise _invalid("its last certificate is no root")
+    for chain in chains:
+        check_links(chain)
+    return tuple(chains)
 
 
 def _invalid(reason: str) -> SettingsError:

@@ -12,7 +12,7 @@ from touchplate.ca.fault import NO_AUTHORITY, NO_IDENTITY, NO_LOG
 from touchplate.ca.profile import Precertificate, certify, precertify
 from touchplate.ca.proof import check_possession
 from touchplate.ca.request import SigningRequest
-from touchplate.ca.settings import CaSettings
+from touchplate.ca.settings import IssueSettings
 from touchplate.errors import (
     MalformedError,
     RefusedError,
@@ -120,7 +120,7 @@ class Issuance:
     authority: Callable[[], Authority]
     submit: Submit
     now: Callable[[], datetime]
-    settings: CaSettings = field(default_factory=CaSettings)
+    settings: IssueSettings = field(default_factory=IssueSettings)
     # Of a log that is not in this process: then its promises are checked.
     log_key: PublicKey | None = None
     # What `authenticate` would wait for, such as an issuer's keys that must be fetched; None if it

@@ -108,13 +108,13 @@ def _encode(
 ) -> tuple[bytes, bytes]:
     """Give what stands before the extensions, and those that are the same in every form."""
     start = at.replace(microsecond=0)
-    issuing = authority.issuing
-    if not issuing.not_before <= start <= start + LIFETIME <= issuing.not_after:
-        raise SettingsError("SETTINGS_INVALID", "the authority's certificate does not last so long")
+    # Nothing outlives any certificate above it: verifiers want all of them valid.
+    if not authority.not_before <= start <= start + LIFETIME <= authority.not_after:
+        raise SettingsError("SETTINGS_INVALID", "the authority's chain does not last so long")
     head = build.encode_tbs_head(
         new_serial(),
         authority.signature_identifier,
-        issuing.subject_der,
+        authority.issuing.subject_der,
         (start, start + LIFETIME),
         _EMPTY_NAME,
         public_key.spki,

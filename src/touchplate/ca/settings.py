@@ -25,10 +25,11 @@ ALGORITHMS: Final = (
 """Every name that Fulcio's own setting knows."""
 
 SctForm = Literal["embedded", "detached", "none"]
+SCT_FORMS: Final[tuple[SctForm, ...]] = ("embedded", "detached", "none")
 
 
 @dataclass(frozen=True, slots=True)
-class CaSettings:
+class IssueSettings:
     """What the authority issues, and for which keys."""
 
     # Registry names of the client keys, with their hash, that get certificates.

@@ -5,7 +5,7 @@ issuer's keys, TUF gets what clients must know. `server.opening` calls it with a
 `testing.World` with memory; nothing here knows which.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from touchplate import ca, ctlog, tlog, tsa
 from touchplate.ca.routes import routes as ca_routes
 from touchplate.ctlog.routes import routes as ctlog_routes
 from touchplate.errors import UnavailableError
+from touchplate.formats.certificate import Certificate
 from touchplate.formats.signing_config import (
     SigningConfig,
     encode_client_trust_config,
@@ -29,6 +30,14 @@ from touchplate.oidc.issuers import Authenticator
 from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import openapi
 from touchplate.server import vault as names
+from touchplate.server.certifying import (
+    COMMON_NAME,
+    MAX_NAME,
+    Certifying,
+    open_authority,
+    read_others,
+    submit_to,
+)
 from touchplate.server.counts import Counts
 from touchplate.server.health import (
     Check,
@@ -77,10 +86,6 @@ from touchplate.tsa.routes import routes as tsa_routes
 from touchplate.tuf import Repository, RoleKeys
 from touchplate.tuf.routes import routes as tuf_routes
 
-# RFC 5280, appendix A.1: a name in a certificate has at most 64 characters.
-MAX_NAME: Final = 64
-COMMON_NAME: Final = "touchplate"
-
 Keys = Mapping[str, Signer]
 
 # Beside the trust repository: both documents in one, for clients that take a file.
@@ -105,6 +110,7 @@ class Deployment:
     routes: tuple[Route, ...]
     repository: Repository
     issuer: OwnIssuer
+    certifying: Certifying
     lineage: Lineage
     publication: Publication
     ct: TileLog
@@ -175,8 +181,9 @@ def build(
     settings = settings or ServeSettings()
     limits = limits or Limits()
     with ExitStack() as opened:
-        keys = _open_keys(vault, settings.ca_key)
-        authority = _open_authority(vault, keys, origin, now)
+        keys = _open_keys(vault, settings)
+        authority = open_authority(vault, keys, origin, now, settings.ca)
+        others = read_others(settings.ca)
         clock = open_timekeeping(opened, settings.tsa, now)
         stamping = _open_stamping(vault, keys, origin, now, settings.tsa, clock)
         logs = _Logs(opened, stores, settings.log)
@@ -191,14 +198,20 @@ def build(
         if settings.index.enabled:
             index = open_index(opened, stores.index(), shards, _in_ms(now))
             lineage.adopted = partial(follow_tree, index)
-        certificates = _open_ct(logs, keys, origin, now, authority)
+        certificates = _open_ct(logs, keys, origin, now, (authority.chain, *others))
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         authenticator = Authenticator([issuer.as_issuer()])
         issuance = ca.Issuance(
             authenticate=limited_tokens(authenticator.authenticate, limits),
             authority=lambda: authority,
-            submit=certificates.submit_own,
+            submit=submit_to(certificates, settings.ca),
             now=now,
+            settings=settings.ca.issuing,
+        )
+        certifying = Certifying(
+            issuance,
+            lambda: authenticator.issuers,
+            lambda: [tuple(each.der for each in chain) for chain in others],
         )
         repository = _open_repository(stores, keys, now)
         publication = Publication(
@@ -210,6 +223,7 @@ def build(
                 origin,
                 created_at=created_at,
                 ca_chain=authority.chain,
+                other_chains=others,
                 tsa_chain=stamping.chain,
                 ct_key=keys[names.CT].public_key,
             ),
@@ -236,7 +250,7 @@ def build(
         return Deployment(
             origin=origin,
             routes=(
-                *ca_routes(issuance, lambda: authenticator.issuers),
+                *ca_routes(issuance, certifying.issuers, certifying.others),
                 *tlog_routes(
                     shards, index.find_v1 if index else None, _attestations(stores, shards)
                 ),
@@ -252,6 +266,7 @@ def build(
             ),
             repository=repository,
             issuer=issuer,
+            certifying=certifying,
             lineage=lineage,
             publication=publication,
             ct=certificates.log,
@@ -264,24 +279,11 @@ def build(
         )
 
 
-def _open_keys(vault: Vault, ca_key: str) -> Keys:
-    kinds = {**names.KINDS, names.CA: ca_key}
+def _open_keys(vault: Vault, settings: ServeSettings) -> Keys:
+    kinds = {**names.KINDS, names.CA: settings.ca_key}
+    if settings.ca.chain is not None:
+        del kinds[names.CA_ROOT]  # the operator has one elsewhere
     return {name: vault.key(name, kind) for name, kind in kinds.items()}
-
-
-def _open_authority(
-    vault: Vault, keys: Keys, origin: Origin, now: Callable[[], datetime]
-) -> ca.Authority:
-    def make() -> tuple[bytes, ...]:
-        return ca.create_chain(
-            keys[names.CA_ROOT],
-            keys[names.CA],
-            organization=origin.host[:MAX_NAME],
-            common_name=COMMON_NAME,
-            now=now(),
-        )
-
-    return ca.Authority.load(keys[names.CA], open_chain(vault, names.CA, make), now())
 
 
 def _open_stamping(
@@ -396,7 +398,7 @@ def _open_ct(
     keys: Keys,
     origin: Origin,
     now: Callable[[], datetime],
-    authority: ca.Authority,
+    chains: Sequence[tuple[Certificate, ...]],
 ) -> ctlog.CertificateLog:
     signer, name = keys[names.CT], ct_origin(origin)
     read = partial(read_ct_checkpoint, name, signer.public_key)
@@ -404,7 +406,7 @@ def _open_ct(
         logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now)), read),
         signer,
         origin=name,
-        roots=[authority.chain[-1].der],
+        roots=list({chain[-1].der: None for chain in chains}),
         objects=logs.stores.objects,
     )
 

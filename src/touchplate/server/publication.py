@@ -85,9 +85,11 @@ def make_trusted_root(
     tsa_chain: tuple[Certificate, ...],
     trees: Sequence[Tree],
     ct_key: PublicKey,
+    other_chains: Sequence[tuple[Certificate, ...]] = (),
 ) -> TrustedRoot:
     """Name the deployment's two logs and two authorities; chains are leaf first, anchor last.
 
+    `other_chains` are of authorities beside the one that issues, believed while they are valid.
     All trees of the transparency log are named, oldest first: bundles of each are to be verified
     for ever.
     """
@@ -99,7 +101,10 @@ def make_trusted_root(
             )
             for tree in trees
         ),
-        certificate_authorities=(_authority(origin, origin.url, ca_chain, start),),
+        certificate_authorities=(
+            _authority(origin, origin.url, ca_chain, start),
+            *(_other_authority(origin, chain) for chain in other_chains if chain != ca_chain),
+        ),
         ctlogs=(_log(origin, origin.url + CT_PATH, ct_key, start),),
         timestamp_authorities=(_authority(origin, origin.url + TIMESTAMP_PATH, tsa_chain, start),),
     )
@@ -197,6 +202,12 @@ def _log(origin: Origin, url: str, key: PublicKey, start: datetime) -> Transpare
         operator=origin.host,
         name=origin.host,
     )
+
+
+def _other_authority(origin: Origin, chain: tuple[Certificate, ...]) -> CertificateAuthority:
+    begins = max(certificate.not_before for certificate in chain)
+    ends = min(certificate.not_after for certificate in chain)
+    return _authority(origin, origin.url, chain, begins)._replace(valid_until=ends)
 
 
 def _authority(

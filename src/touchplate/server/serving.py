@@ -86,11 +86,19 @@ def _speaking_grpc(
         yield
         return
     # Loaded on use. After the workers were forked, too: the library does not survive that.
+    from touchplate.ca.grpc import ca_handlers
     from touchplate.server.grpc import Service, serve_grpc
     from touchplate.tlog.grpc import SERVICE, rekor_handler
 
+    certifying = deployment.certifying
+    authority = ca_handlers(
+        certifying.issuance, certifying.issuers, certifying.others, limits.take_request
+    )
     server = serve_grpc(
-        [Service(SERVICE, rekor_handler(deployment.shards, limits.take_request))],
+        [
+            Service(SERVICE, rekor_handler(deployment.shards, limits.take_request)),
+            *(Service(name, handler) for name, handler in authority.items()),
+        ],
         asked.listen,
         tls=asked.tls,
         share_port=settings.workers > 1,

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from touchplate.ca.settings import ALGORITHMS as CA_ALGORITHMS
+from touchplate.ca.settings import DEFAULT_ALGORITHMS, SCT_FORMS, IssueSettings, SctForm
 from touchplate.entries.admission import ALLOWED
 from touchplate.errors import SettingsError
 from touchplate.formats.timestamp_builder import DEFAULT_POLICY
@@ -132,6 +134,14 @@ def _read_ca_key(value: object) -> str:
     return kind
 
 
+def _read_sct_form(value: object) -> SctForm:
+    for form in SCT_FORMS:
+        if value == form:
+            return form
+    raise ValueError(f"{value!r} is not allowed")
+
+
+SCT_FORM: Final = Kind('"embedded", "detached" or "none"', _read_sct_form)
 CA_KEY: Final = Kind('"p256" or "p384"', _read_ca_key)
 LISTEN: Final = Kind("HOST:PORT", lambda value: parse_listen(read_text(value)))
 OPTIONAL_LISTEN: Final[Kind[tuple[str, int] | None]] = Kind("HOST:PORT", LISTEN.read)
@@ -276,6 +286,26 @@ class TsaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CaSettings:
+    """What the certificate authority issues, and under which chain."""
+
+    # PEM, issuing certificate first, root last; None: the one made at the first start.
+    chain: Path | None = member(FILE, None)
+    # PEM of whole chains that clients are to trust too: of other authorities, or of former ones.
+    others: Path | None = member(FILE, None)
+    # Registry names of the client keys, with their hash, that get certificates.
+    algorithms: frozenset[str] = member(several(CA_ALGORITHMS), frozenset(DEFAULT_ALGORITHMS))
+    # Where the CT log's promise stands: in the certificate, beside it, or nowhere: nothing is
+    # logged.
+    sct: SctForm = member(SCT_FORM, "embedded")
+
+    @property
+    def issuing(self) -> IssueSettings:
+        """Give what the authority itself takes of this."""
+        return IssueSettings(self.algorithms, self.sct)
+
+
+@dataclass(frozen=True, slots=True)
 class CtSettings:
     """What the certificate log takes."""
 
@@ -333,6 +363,7 @@ class ServeSettings:
     storage: StorageSettings = table(StorageSettings)
     log: LogSettings = table(LogSettings)
     limits: LimitSettings = table(LimitSettings)
+    ca: CaSettings = table(CaSettings)
     tsa: TsaSettings = table(TsaSettings)
     ct: CtSettings = table(CtSettings)
     index: SearchSettings = table(SearchSettings)
