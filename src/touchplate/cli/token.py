@@ -32,9 +32,12 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Print one token, or write it to a file in the place of the one before."""
-    folder = load_server("settings").data_folder(os.environ, arguments.data)
+    settings = load_server("config").load_settings(os.environ, data=arguments.data)
+    places = load_server("keys").KeyPlaces.of(settings.keys, os.environ)
     options = {} if arguments.minutes is None else {"lifetime": arguments.minutes}
-    token = load_server("operator").mint(folder, arguments.email, now=now(), **options)
+    token = load_server("operator").mint(
+        settings.data, arguments.email, now=now(), places=places, **options
+    )
     if arguments.output is None:
         print(token)
     else:

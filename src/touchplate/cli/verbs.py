@@ -10,6 +10,7 @@ VERBS = {
     "log": ("log", "look after the logs of your own instance"),
     "backup": ("backup", "write your own instance to one file, while it runs"),
     "restore": ("restore", "restore an instance from a backup"),
+    "keys": ("keys", "try, make and list the keys of your own instance"),
     "token": ("token", "mint an identity token of your own instance"),
     "version": ("version", "say which version this is"),
 }

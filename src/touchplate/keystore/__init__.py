@@ -14,9 +14,11 @@ from typing import Final
 from touchplate.errors import SettingsError
 from touchplate.keys.signer import Signer
 from touchplate.keystore.backend import Backend
-from touchplate.keystore.check import Probe, probe_key
-from touchplate.keystore.file import FileKeys
+from touchplate.keystore.check import Probe, probe_key, probe_signer
+from touchplate.keystore.file import FileKeys, parse_file_uri, read_passphrase
 from touchplate.keystore.memory import MemoryKeys
+from touchplate.keystore.pkcs11_uri import parse_pkcs11_uri
+from touchplate.keystore.private_file import read_private
 from touchplate.keystore.secrets import NO_SECRETS, NoSecrets, Secrets
 from touchplate.keystore.uris import has_secret, scheme_of, shown_key_uri
 
@@ -31,9 +33,12 @@ __all__ = [
     "Secrets",
     "check_key_uri",
     "create_signer",
+    "fetch_secrets",
     "has_secret",
     "load_signer",
+    "probe_signer",
     "probe_uri",
+    "read_private",
     "scheme_of",
     "shown_key_uri",
 ]
@@ -133,6 +138,16 @@ def probe_uri(
 ) -> Probe:
     """Try the key at `uri`; SETTINGS_INVALID for a URI that names no backend."""
     return probe_key(_backend(uri, schemes), uri, secrets)
+
+
+def fetch_secrets(uri: str, secrets: Secrets) -> None:
+    """Fetch what opens the key at `uri`, so that a person is asked now and not later."""
+    if scheme_of(uri) == "file":
+        read_passphrase(*parse_file_uri(uri), secrets)
+    elif scheme_of(uri) == "pkcs11":
+        parsed = parse_pkcs11_uri(uri)
+        if parsed.pin_source is not None:
+            secrets.fetch(parsed.pin_source, parsed.pin_name)
 
 
 def check_key_uri(uri: str) -> None:

@@ -138,7 +138,7 @@ def _reader(folder: DataFolder, name: str, trees: tuple[Shard, ...]) -> Reader:
     if folder.instance is None:
         raise AssertionError("the instance is there")
     origin = parse_origin(folder.instance.url)
-    key = folder.load_key(name).public_key
+    key = folder.public_key(name)
     for shard in trees:
         if shard.name == name:
             return partial(read_tlog_checkpoint, shard.origin(origin).host, key)

@@ -45,7 +45,8 @@ def load_settings(
     _check_owner(path, status)
     settings = parse_settings(content, path, folder)
     storage = settings.storage
-    if status.st_mode & 0o044 and any(map(is_secret, (storage.database, storage.objects))):
+    is_private = any(map(is_secret, (storage.database, storage.objects)))
+    if status.st_mode & 0o044 and (is_private or settings.keys.hold_secret()):
         raise SettingsError(
             "DATA_FOLDER_UNSAFE",
             f"other users can read {path}, and there is a password in it",

@@ -4,7 +4,8 @@
          instance.json      the public URL, when it was made, whether the first start is done, and
                             the trees of the transparency log
          lock               held by the server that runs on this folder
-         keys/NAME.pem      private keys, PKCS#8, 0600
+         keys/NAME.pem      private keys, PKCS#8, 0600, but those that rest elsewhere (`keys`)
+         keys/NAME.pub      the public half of each, wherever it rests: no other is taken for it
          certificates/      chains of the CA and the timestamp authority, PEM, leaf first
          tlog.db  ct.db     the two logs: sequence, edge, duplicates; tlog-2.db and so on, with
                             keys of the same name, after rotations of the first
@@ -27,9 +28,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from touchplate.errors import RefusedError, SettingsError
+from touchplate.errors import RefusedError, SettingsError, VerificationError
+from touchplate.keys.public import PublicKey, load_public_key_pem
 from touchplate.keys.signer import Signer
-from touchplate.keystore import create_signer, load_signer
+from touchplate.keystore import create_signer, load_signer, shown_key_uri
+from touchplate.server.keys import FREE_KINDS, KeyPlaces
 from touchplate.server.lineage import Remembered, Shard
 from touchplate.storage.files import save_file
 
@@ -60,15 +63,21 @@ class Instance:
 class DataFolder:
     """An open data folder. Hold it with `with`: the lock ends with the process or the block."""
 
-    def __init__(self, path: Path) -> None:
-        """Open `path` for `touchplate token` and the like, without the server's lock."""
+    def __init__(self, path: Path, places: KeyPlaces | None = None) -> None:
+        """Open `path` for `touchplate token` and the like, without the server's lock.
+
+        `places` say where keys rest, if they are not all in the folder.
+        """
         self.path = path
+        self._places = places or KeyPlaces()
+        # Public halves of the keys that were opened.
+        self._opened: dict[str, PublicKey] = {}
         _check_folder(path)
         self.instance = _load_instance(path)
 
     @classmethod
     @contextlib.contextmanager
-    def serve(cls, path: Path) -> Iterator["DataFolder"]:
+    def serve(cls, path: Path, places: KeyPlaces | None = None) -> Iterator["DataFolder"]:
         """Open `path` as its only server, making it if it is not there.
 
         Raises DATA_FOLDER_UNSAFE (others can write it), SETTINGS_INVALID (another server runs on
@@ -82,7 +91,7 @@ class DataFolder:
             raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
         _check_folder(path)
         with _lock(path):
-            folder = cls(path)
+            folder = cls(path, places)
             if folder.instance is None:
                 _check_empty(path)
                 path.chmod(0o700)
@@ -129,24 +138,90 @@ class DataFolder:
 
     def key(self, name: str, kind: str) -> Signer:
         """Load the key `name`, or make it in a first start that is not complete."""
-        path = self.path / "keys" / f"{name}.pem"
-        if self.instance is not None and not self.instance.complete and not path.exists():
-            with contextlib.suppress(RefusedError):
-                return create_signer(path.as_uri(), kind)
-        return load_signer(path.as_uri())
+        first = self.instance is not None and not self.instance.complete
+        return self._open_key(name, kind, may_make=first)
 
     def later_key(self, name: str, kind: str) -> Signer:
         """Load the key `name`, or make it: one that instances begin to need later."""
-        path = self.path / "keys" / f"{name}.pem"
-        if not path.exists():
-            # Another process may be quicker; then it is there.
-            with contextlib.suppress(RefusedError):
-                return create_signer(path.as_uri(), kind)
-        return load_signer(path.as_uri())
+        return self._open_key(name, kind, may_make=True)
 
     def load_key(self, name: str) -> Signer:
         """Load the key `name` (KEY_NOT_FOUND)."""
-        return load_signer((self.path / "keys" / f"{name}.pem").as_uri())
+        signer = load_signer(self._places.uri(self.path, name), secrets=self._places.secrets)
+        self._check_known(name, signer.public_key)
+        return signer
+
+    def public_key(self, name: str) -> PublicKey:
+        """Give the public half of the key `name`; needs no secret once the instance has started."""
+        return self._known(name) or self.load_key(name).public_key
+
+    def find_public_key(self, name: str) -> PublicKey | None:
+        """Give the public half of the key `name`, if the instance has opened it before."""
+        return self._known(name)
+
+    def remember_keys(self) -> None:
+        """Remember the public halves of all keys that were opened, since they belong together."""
+        for name, public in self._opened.items():
+            if self._known(name) is None:
+                with contextlib.suppress(RefusedError):
+                    path = self._public_path(name)
+                    save_file(path, public.pem().encode(), overwrite=False, mode=0o600)
+                self._check_known(name, public)
+
+    def _open_key(self, name: str, kind: str, *, may_make: bool) -> Signer:
+        uri, secrets = self._places.uri(self.path, name), self._places.secrets
+        try:
+            signer = load_signer(uri, secrets=secrets)
+        except SettingsError as error:
+            # One that was there before is missing, and is not made anew.
+            if error.code != "KEY_NOT_FOUND" or not may_make or self._known(name) is not None:
+                raise
+            try:
+                signer = create_signer(uri, kind, secrets=secrets)
+            except RefusedError:
+                # Another process was quicker; or what is there is none that can be used.
+                signer = load_signer(uri, secrets=secrets)
+        if signer.public_key.kind != kind and name not in FREE_KINDS:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                f"the key {name} at {shown_key_uri(uri)} is of the wrong kind",
+                expected=kind,
+                found=signer.public_key.kind,
+            )
+        self._check_known(name, signer.public_key)
+        self._opened[name] = signer.public_key
+        return signer
+
+    def _public_path(self, name: str) -> Path:
+        return self.path / "keys" / f"{name}.pub"
+
+    def _known(self, name: str) -> PublicKey | None:
+        path = self._public_path(name)
+        try:
+            return load_public_key_pem(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
+        except (VerificationError, ValueError) as error:
+            raise SettingsError(
+                "SETTINGS_INVALID",
+                f"{path} is damaged: {error}",
+                hint="put the file back from the backup that the rest of the folder is from",
+            ) from error
+
+    def _check_known(self, name: str, public: PublicKey) -> None:
+        """Refuse a key that is not the one that this instance had before (KEY_NOT_FOUND)."""
+        known = self._known(name)
+        if known is not None and known != public:
+            where = shown_key_uri(self._places.uri(self.path, name))
+            raise SettingsError(
+                "KEY_NOT_FOUND",
+                f"the key {name} at {where} is not the one of this instance",
+                expected=f"SHA-256 {known.key_id.hex()}",
+                found=f"SHA-256 {public.key_id.hex()}",
+                hint="bring the same key there, or put its URI back as it was",
+            )
 
     def find_chain(self, name: str) -> bytes | None:
         """Read a certificate chain, PEM; None in a first start that has not made it yet."""

@@ -33,6 +33,7 @@ from touchplate.merkle.edge import EMPTY_EDGE, extend
 from touchplate.merkle.tree import EMPTY_ROOT, RootHash
 from touchplate.server import vault as names
 from touchplate.server.data import DataFolder, Instance
+from touchplate.server.keys import KeyPlaces
 from touchplate.server.opening import open_deployment, open_stores
 from touchplate.server.ownership import check_database, claim_objects, read_tlog_checkpoint
 from touchplate.server.settings import ServeSettings, parse_origin
@@ -68,7 +69,8 @@ def import_into(
 
     Raises SettingsError, what `import_log` raises, and what is wrong with the source.
     """
-    with DataFolder.serve(settings.data) as folder:
+    places = KeyPlaces.of(settings.keys, environ)
+    with DataFolder.serve(settings.data, places) as folder:
         found = folder.instance
         if found is None or not found.complete:
             found = _make_instance(folder, settings, environ, now)

@@ -17,6 +17,7 @@ from touchplate.errors import SettingsError
 from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
+from touchplate.server.keys import KeyPlaces
 from touchplate.server.limits import Limits
 from touchplate.server.lineage import (
     check_all_there,
@@ -96,6 +97,7 @@ def open_deployment(
         limits=limits,
     )
     try:
+        folder.remember_keys()
         _remember(folder, deployment)
     except BaseException:
         deployment.close()
@@ -116,7 +118,7 @@ def open_beside(
     Raises SETTINGS_INVALID for another user than the folder's: what is made must be readable to
     the service.
     """
-    folder = DataFolder(settings.data)
+    folder = DataFolder(settings.data, KeyPlaces.of(settings.keys, environ))
     instance = folder.instance
     if instance is None or not instance.complete:
         raise SettingsError(

@@ -6,17 +6,26 @@ from pathlib import Path
 from touchplate.errors import SettingsError
 from touchplate.oidc.issuer import DEFAULT_LIFETIME, mint_token
 from touchplate.server.data import DataFolder
+from touchplate.server.keys import KeyPlaces
 from touchplate.server.publication import issuer_url
 from touchplate.server.vault import ISSUER
 
 
-def mint(data: Path, email: str, *, now: datetime, lifetime: timedelta = DEFAULT_LIFETIME) -> str:
+def mint(
+    data: Path,
+    email: str,
+    *,
+    now: datetime,
+    lifetime: timedelta = DEFAULT_LIFETIME,
+    places: KeyPlaces | None = None,
+) -> str:
     """Sign a token of the instance's own issuer for `email`, whom the operator vouches for.
 
-    Needs no running server, only the data folder. Raises SettingsError (no instance there,
-    KEY_NOT_FOUND, DATA_FOLDER_UNSAFE, a malformed address).
+    Needs no running server, only the data folder and what opens the issuer's key. Raises
+    SettingsError (no instance there, KEY_NOT_FOUND, DATA_FOLDER_UNSAFE, a malformed address), and
+    UnavailableError for a key store that does not answer.
     """
-    folder = DataFolder(data)
+    folder = DataFolder(data, places)
     instance = folder.instance
     if instance is None or not instance.complete:
         raise SettingsError(

@@ -8,6 +8,7 @@ from touchplate import tlog
 from touchplate.errors import SettingsError
 from touchplate.index import Index, Progress, Tree
 from touchplate.server.data import DataFolder
+from touchplate.server.keys import KeyPlaces
 from touchplate.server.lineage import read_shards
 from touchplate.server.opening import open_stores
 from touchplate.server.settings import ServeSettings, parse_origin
@@ -63,7 +64,7 @@ def reindex(
 def _opened(
     settings: ServeSettings, environ: Mapping[str, str], now: Callable[[], datetime]
 ) -> Iterator[Index]:
-    folder = DataFolder(settings.data)
+    folder = DataFolder(settings.data, KeyPlaces.of(settings.keys, environ))
     instance = folder.instance
     if instance is None or not instance.complete:
         raise SettingsError(

@@ -14,6 +14,7 @@ from typing import Final
 from touchplate.server.build import Deployment
 from touchplate.server.counts import SharedCounts
 from touchplate.server.data import DataFolder
+from touchplate.server.keys import KeyPlaces
 from touchplate.server.limits import Limits
 from touchplate.server.listen import join, listening
 from touchplate.server.opening import choose_origin, open_deployment
@@ -44,7 +45,10 @@ def serve(
     )
     # Its warnings tell of what clients sent: as many as they like.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
-    with DataFolder.serve(settings.data) as folder:
+    places = KeyPlaces.of(settings.keys, environ)
+    # Before any worker is forked, and not again when one is started anew.
+    places.ask()
+    with DataFolder.serve(settings.data, places) as folder:
         server = _Server(settings, folder, say, environ)
         if settings.workers == 1:
             server.run_alone()

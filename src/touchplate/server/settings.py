@@ -16,6 +16,7 @@ from touchplate.entries.admission import ALLOWED
 from touchplate.errors import SettingsError
 from touchplate.formats.timestamp_builder import DEFAULT_POLICY
 from touchplate.formats.timestamp_request import is_oid
+from touchplate.server.keys import KeySettings
 from touchplate.server.rate import Rate, parse_rate
 from touchplate.server.reading import (
     BOOLEAN,
@@ -369,6 +370,7 @@ class ServeSettings:
     index: SearchSettings = table(SearchSettings)
     witness: WitnessSettings = table(WitnessSettings)
     grpc: GrpcSettings = table(GrpcSettings)
+    keys: KeySettings = table(KeySettings)
 
 
 def make_settings(
