@@ -26,7 +26,6 @@ from touchplate.index import Index
 from touchplate.index.routes import routes as index_routes
 from touchplate.keys.signer import Signer
 from touchplate.oidc.issuer import OwnIssuer
-from touchplate.oidc.issuers import Authenticator
 from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import openapi
 from touchplate.server import vault as names
@@ -51,6 +50,7 @@ from touchplate.server.health import (
 )
 from touchplate.server.health import routes as health_routes
 from touchplate.server.identities import limited_entries, limited_tokens
+from touchplate.server.issuers import Issuers
 from touchplate.server.limits import Limits
 from touchplate.server.lineage import Lineage, Shard
 from touchplate.server.ownership import (
@@ -110,6 +110,8 @@ class Deployment:
     routes: tuple[Route, ...]
     repository: Repository
     issuer: OwnIssuer
+    # Who is believed; its file may be read again.
+    issuers: Issuers
     certifying: Certifying
     lineage: Lineage
     publication: Publication
@@ -200,9 +202,10 @@ def build(
             lineage.adopted = partial(follow_tree, index)
         certificates = _open_ct(logs, keys, origin, now, (authority.chain, *others))
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
-        authenticator = Authenticator([issuer.as_issuer()])
+        issuers = Issuers(issuer.as_issuer(), settings.issuers, limits)
         issuance = ca.Issuance(
-            authenticate=limited_tokens(authenticator.authenticate, limits),
+            authenticate=limited_tokens(issuers.authenticate, limits),
+            prepare=issuers.prepare,
             authority=lambda: authority,
             submit=submit_to(certificates, settings.ca),
             now=now,
@@ -210,7 +213,7 @@ def build(
         )
         certifying = Certifying(
             issuance,
-            lambda: authenticator.issuers,
+            issuers.rows,
             lambda: [tuple(each.der for each in chain) for chain in others],
         )
         repository = _open_repository(stores, keys, now)
@@ -266,6 +269,7 @@ def build(
             ),
             repository=repository,
             issuer=issuer,
+            issuers=issuers,
             certifying=certifying,
             lineage=lineage,
             publication=publication,

@@ -42,7 +42,7 @@ def load_settings(
         return ServeSettings(folder)
     except OSError as error:
         raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
-    _check_owner(path, status)
+    check_owner(path, status)
     settings = parse_settings(content, path, folder)
     storage = settings.storage
     is_private = any(map(is_secret, (storage.database, storage.objects)))
@@ -69,7 +69,7 @@ def parse_settings(content: bytes, path: Path, data: Path) -> ServeSettings:
     return read_table(ServeSettings, values, Source(path, text), data=data)
 
 
-def _check_owner(path: Path, status: os.stat_result) -> None:
+def check_owner(path: Path, status: os.stat_result) -> None:
     """Refuse a file that somebody else can change, or could exchange for another."""
     try:
         parent = path.resolve(strict=True).parent.stat()

@@ -7,7 +7,7 @@ anew, which is to its advantage.
 
 import ipaddress
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b
@@ -101,9 +101,17 @@ class Limits:
     table: ClientTable | None = None
 
     @classmethod
-    def of(cls, settings: LimitSettings, now_ns: Callable[[], int]) -> "Limits":
-        """Make the table, if there is anything to be limited. Do so before workers are forked."""
-        rates = (settings.address, settings.reads, settings.identity)
+    def of(
+        cls,
+        settings: LimitSettings,
+        now_ns: Callable[[], int],
+        more: Iterable[Rate | None] = (),
+    ) -> "Limits":
+        """Make the table, if there is anything to be limited. Do so before workers are forked.
+
+        `more` are rates that are set elsewhere.
+        """
+        rates = (settings.address, settings.reads, settings.identity, *more)
         return cls(settings, ClientTable(now_ns) if any(rates) else None)
 
     def take_request(self, method: str, address: str) -> Headers:
@@ -118,6 +126,11 @@ class Limits:
         """Count a certificate or an entry of an identity or key."""
         if self.settings.identity is not None and self.table is not None:
             self.table.take("identity", self.settings.identity, identity)
+
+    def take_issuer(self, rate: Rate, issuer: str) -> None:
+        """Count a certificate for an issuer that has a rate of its own."""
+        if self.table is not None:
+            self.table.take("issuer", rate, issuer)
 
     def address_of(self, peer: str, forwarded: str) -> str:
         """Give the address of the client: the peer's, or what trusted proxies say.

@@ -51,8 +51,8 @@ class Signals:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Take SIGTERM, SIGINT and SIGCHLD from their usual handlers."""
-        numbers = (*ENDING, signal.SIGCHLD)
+        """Take SIGTERM, SIGINT, SIGCHLD and SIGHUP from their usual handlers."""
+        numbers = (*ENDING, signal.SIGCHLD, signal.SIGHUP)
         before = {each: signal.signal(each, lambda _number, _frame: None) for each in numbers}
         signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         try:
@@ -81,7 +81,8 @@ class Signals:
 
         The child begins with the usual signal handlers, and with none of ours lost on the way.
         """
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {*ENDING, signal.SIGCHLD})
+        numbers = {*ENDING, signal.SIGCHLD, signal.SIGHUP}
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
         try:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -101,6 +102,8 @@ def _run_child(signals: Signals, run: Callable[[], int], mask: Iterable[int]) ->
         signals.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Told to read files again before it has read them for the first time.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         # Ctrl-C reaches every process of the terminal; the parent tells its children.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
@@ -249,6 +252,8 @@ class Supervisor:
                     waiting -= began
                 if came & ENDING:
                     self._end()
+                if signal.SIGHUP in came:
+                    self._send(signal.SIGHUP)
                 self._reap()
         finally:
             self._send(signal.SIGKILL)

@@ -94,6 +94,37 @@ def _read_inner(cls: type[Any], value: object, source: Source, key: str) -> obje
     return read_table(cls, value, source, key)
 
 
+def tables(cls: type[T]) -> Kind[tuple[T, ...]]:
+    """Make the kind of arrays of tables: `[[name]]`, each of them a data class."""
+    known = {each.name: kind_of(each) for each in fields(cls)}  # type: ignore[arg-type]  # T is a data class
+
+    def read_one(number: int, value: object) -> T:
+        if not isinstance(value, dict):
+            raise ValueError(_refused(value))  # noqa: TRY004  the reader's one error
+        found = {}
+        for key, each in value.items():
+            if key not in known:
+                raise ValueError(f"number {number}: there is no setting {key!r}")
+            try:
+                found[key] = known[key].read(each)
+            except ValueError as error:
+                raise ValueError(f"number {number}: {key}: {error}") from error
+        return cls(**found)
+
+    def read(value: object) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise ValueError(_refused(value))  # noqa: TRY004  the reader's one error
+        return tuple(read_one(number, each) for number, each in enumerate(value, start=1))
+
+    return Kind(f"an array of tables with {_or(sorted(known))}", read)
+
+
+def _read_words(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError(_refused(value))  # noqa: TRY004  the reader's one error
+    return tuple(map(read_text, value))
+
+
 def integer(minimum: int, maximum: int) -> Kind[int]:
     """Make the kind of whole numbers in a range."""
 
@@ -190,6 +221,8 @@ def _read_path(value: object) -> Path:
 BOOLEAN: Final = Kind("true or false", _read_boolean)
 URI: Final[Kind[str | None]] = Kind("a URI, see the table of storage", _read_uri)
 FILE: Final[Kind[Path | None]] = Kind("the path of a file", _read_path)
+TEXT: Final = Kind("a text", read_text)
+WORDS: Final = Kind("a list of texts", _read_words)
 NETWORKS: Final = Kind('a list of addresses and networks, such as "10.0.0.0/8"', _read_networks)
 
 

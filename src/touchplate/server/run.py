@@ -71,7 +71,9 @@ class _Server:
         self._say = say
         self._environ = environ
         # Before any worker is forked: they share it.
-        self._limits = Limits.of(settings.limits, time.monotonic_ns)
+        self._limits = Limits.of(
+            settings.limits, time.monotonic_ns, [rule.rate for rule in settings.issuers.rules]
+        )
         self._first = folder.instance is None or not folder.instance.complete
 
     def run_alone(self) -> None:

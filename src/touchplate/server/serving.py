@@ -13,7 +13,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -35,6 +35,8 @@ log = logging.getLogger("touchplate.server")
 REFRESH_SECONDS: Final = 3600
 # How often it is looked whether the log was rotated. Who writes to a frozen tree looks at once.
 FOLLOW_SECONDS: Final = 5
+# How often it is looked whether the file of issuers is another one.
+REREAD_SECONDS: Final = 2
 # Idle connections are kept so long; a client that reuses one later opens a new one.
 KEEP_ALIVE_SECONDS: Final = 30
 
@@ -72,7 +74,11 @@ def serve_deployment(
         # What is there now stays: the collector need not look at it again and again.
         gc.collect()
         gc.freeze()
-        tasks = (partial(renew, deployment, executor), partial(follow, deployment, executor))
+        tasks = (
+            partial(renew, deployment, executor),
+            partial(follow, deployment, executor),
+            partial(reread, deployment, executor),
+        )
         uvloop.run(_run(server, listener, ready, tasks, until))
 
 
@@ -180,6 +186,26 @@ class _Server(uvicorn.Server):
     def stop_now(self) -> None:
         """End without waiting for requests under way."""
         self.should_exit = self.force_exit = True
+
+
+async def reread(
+    deployment: Deployment, executor: Executor, seconds: float = REREAD_SECONDS
+) -> None:
+    """Read the file of issuers again when it has changed, or when SIGHUP says so."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, told.set)
+    try:
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await told.wait()
+            issuers = deployment.issuers
+            reload = issuers.reload if told.is_set() else issuers.reload_if_changed
+            told.clear()
+            await loop.run_in_executor(executor, reload)
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def renew(

@@ -22,7 +22,9 @@ from touchplate.server.reading import (
     BOOLEAN,
     FILE,
     NETWORKS,
+    TEXT,
     URI,
+    WORDS,
     Kind,
     Network,
     choice,
@@ -32,6 +34,7 @@ from touchplate.server.reading import (
     seconds,
     several,
     table,
+    tables,
     texts,
 )
 from touchplate.transport.http import is_loopback
@@ -219,6 +222,38 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What is asked of the identities of one issuer; each member that is there must hold."""
+
+    # The issuer's URL, or its pattern, as the file of issuers writes it.
+    issuer: str = member(TEXT, "")
+    # The token's `acr` is one of these.
+    require_acr: tuple[str, ...] = member(WORDS, ())
+    # The token's `amr` has all of these.
+    require_amr: tuple[str, ...] = member(WORDS, ())
+    # The name in the certificate matches one of these; `*` stands for any characters.
+    allowed_subjects: tuple[str, ...] = member(WORDS, ())
+    # Certificates for all identities of the issuer together.
+    rate: Rate | None = member(RATE, None)
+
+    def __post_init__(self) -> None:
+        """Refuse a rule for nobody (SETTINGS_INVALID)."""
+        if not self.issuer:
+            raise SettingsError("SETTINGS_INVALID", "a rule names no issuer")
+
+
+@dataclass(frozen=True, slots=True)
+class IssuerSettings:
+    """Whose identity tokens are believed, beside our own issuer's."""
+
+    # Fulcio's config.yaml; None: nobody else's.
+    file: Path | None = member(FILE, None)
+    # Hosts of issuers that may be at addresses which are not public.
+    private_hosts: tuple[str, ...] = member(WORDS, ())
+    rules: tuple[RuleSettings, ...] = member(tables(RuleSettings), ())
+
+
+@dataclass(frozen=True, slots=True)
 class SearchSettings:
     """Search."""
 
@@ -364,6 +399,7 @@ class ServeSettings:
     storage: StorageSettings = table(StorageSettings)
     log: LogSettings = table(LogSettings)
     limits: LimitSettings = table(LimitSettings)
+    issuers: IssuerSettings = table(IssuerSettings)
     ca: CaSettings = table(CaSettings)
     tsa: TsaSettings = table(TsaSettings)
     ct: CtSettings = table(CtSettings)

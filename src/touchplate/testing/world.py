@@ -77,7 +77,9 @@ class World:
         self._origin = parse_origin(url)
         self._settings = replace(settings or ServeSettings(), ca_key=ca_key)
         self._limits = Limits.of(
-            self._settings.limits, lambda: int(self.clock().timestamp() * 1_000_000) * 1000
+            self._settings.limits,
+            lambda: int(self.clock().timestamp() * 1_000_000) * 1000,
+            [rule.rate for rule in self._settings.issuers.rules],
         )
         self._vault = MemoryVault()
         self._objects = MemoryObjects()
