@@ -90,7 +90,7 @@ def test_read(first: int) -> None:
         check_promise(entry, KEY.public_key)
 
 
-def test_little(first: int = 7) -> None:
+def test_little() -> None:
     """Ids without a tree, and entries without proofs and promises, are read."""
 
     def change(answer: Members) -> None:
@@ -98,7 +98,7 @@ def test_little(first: int = 7) -> None:
         renamed(name[16:])(answer)
         changed(verification=None)(answer)
 
-    (entry,) = read_dump([line(0, first=first, change=change)])
+    (entry,) = read_dump([line(0, first=7, change=change)])
     assert (entry.tree_id, entry.tree_index, entry.log_index, entry.promise) == (None, 0, 7, b"")
 
 

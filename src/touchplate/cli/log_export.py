@@ -17,6 +17,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         required=True,
         help="the folder to write, or one of an earlier export to add to",
     )
+    parser.add_argument(
+        "--tree", type=int, metavar="ID", help="another tree of the log than the newest, by its id"
+    )
 
 
 def act(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded with the server
@@ -26,6 +29,7 @@ def act(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded wi
             settings,
             os.environ,
             Path(arguments.out),
+            tree_id=arguments.tree,
             progress=lambda done: progress("exported", done),
         )
     checkpoint = exported.checkpoint

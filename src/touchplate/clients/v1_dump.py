@@ -8,11 +8,13 @@ only their root can say.
 
 from __future__ import annotations
 
+import json
 from binascii import b2a_base64
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from touchplate.errors import MalformedError, VerificationError
+from touchplate.formats.base64text import parse_any_base64
 from touchplate.formats.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
 from touchplate.formats.jsontext import Fields, parse_json
 from touchplate.formats.limits import MAX_CHECKPOINT_CHARACTERS
@@ -76,6 +78,20 @@ def read_dump(lines: Iterable[bytes]) -> Iterator[DumpEntry]:
         except VerificationError as error:
             raise VerificationError(error.code, f"line {number}: {error}") from error
         yield entry
+
+
+def read_lines(file: BinaryIO) -> Iterator[bytes]:
+    """Give the lines of a file, none of them much longer than one may be."""
+    return iter(lambda: file.readline(MAX_LINE + 1), b"")
+
+
+def proven_body(line: bytes) -> bytes:
+    """Give the body in a line that `read_dump` has read before (RESPONSE_MALFORMED)."""
+    try:
+        (entry,) = json.loads(line).values()
+        return parse_any_base64(entry["body"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise MalformedError(_ERROR, "the dump has changed while it was read") from error
 
 
 def check_promise(entry: DumpEntry, key: PublicKey) -> None:

@@ -4,6 +4,7 @@ The instance has made its first start and has no entry yet; no server runs on it
 can be a source is told by its form: a URL or a folder holds tiles, a file is a dump of version 1.
 """
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import datetime
@@ -14,11 +15,12 @@ from typing import Final, NamedTuple
 from touchplate import tlog
 from touchplate.clients.tile_files import FolderFiles, http_files
 from touchplate.clients.v1_dump import (
-    MAX_LINE,
     DumpEntry,
     check_promise,
+    proven_body,
     read_checkpoint,
     read_dump,
+    read_lines,
 )
 from touchplate.errors import RefusedError, SettingsError, VerificationError
 from touchplate.formats.checkpoint import (
@@ -43,6 +45,7 @@ from touchplate.tilelog.source import Source, SourceEntry, TileSource
 from touchplate.transport.http import HttpTransport, Retrying
 
 _STEP: Final = 4096  # entries of a dump between two looks
+_BUFFER: Final = 1024 * 1024  # lines are longer than the usual one
 
 Report = Callable[[str, int, int], None]
 """What is done (`prove` or `import`), entries done, entries in all (0: not known)."""
@@ -159,6 +162,8 @@ class DumpSource:
         """
         self._path = path
         self._most: int | None = None
+        # Of each entry, as it was proven: the file might change before it is read again.
+        self._times = array("q")
         signed = None
         if trust.checkpoint is not None:
             signed = read_checkpoint(trust.checkpoint, trust.key)
@@ -181,9 +186,11 @@ class DumpSource:
         return edge.root() if edge.size == size else EMPTY_ROOT
 
     def entries(self, start: int) -> Iterator[SourceEntry]:
-        """Give the entries from `start` on."""
-        for entry in islice(self._read(), start, self.size):
-            yield SourceEntry(entry.body, entry.integrated_time * 1000)
+        """Give the entries from `start` on; their bodies are held to the root once more."""
+        with self._path.open("rb", buffering=_BUFFER) as file:
+            lines = islice(read_lines(file), start, self.size)
+            for line, time in zip(lines, self._times[start:], strict=False):
+                yield SourceEntry(proven_body(line), time * 1000)
 
     def _prove(self, key: PublicKey | None, report: Report) -> tuple[int, RootHash]:
         edge = EMPTY_EDGE
@@ -193,9 +200,10 @@ class DumpSource:
                 for entry in chunk:
                     check_promise(entry, key)
             edge = extend(edge, [entry.leaf for entry in chunk]).edge
+            self._times.extend(entry.integrated_time for entry in chunk)
             report("prove", edge.size, self._most or 0)
         return edge.size, edge.root()
 
     def _read(self) -> Iterator[DumpEntry]:
-        with self._path.open("rb") as file:
-            yield from read_dump(iter(lambda: file.readline(MAX_LINE + 1), b""))
+        with self._path.open("rb", buffering=_BUFFER) as file:
+            yield from read_dump(read_lines(file))
