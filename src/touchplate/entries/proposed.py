@@ -153,4 +153,3 @@ def read_proposed(values: JsonObject) -> Proposed:
     if len(version) > MAX_VERSION or not _SEMVER.fullmatch(version):
         raise SchemaError("pattern", f"apiVersion in body should match '^{_SEMVER.pattern}$'")
     return Proposed(kind, version, Fields(spec, error="REQUEST_MALFORMED"))
-

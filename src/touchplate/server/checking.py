@@ -120,7 +120,6 @@ def _check_body(record: bytes) -> bool:
     return check_logged(record_data(record))
 
 
-
 def _check_there(place: Place) -> None:
     """Refuse a database that is not there: opening it would make an empty one."""
     parts = urlsplit(place.database)
