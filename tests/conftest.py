@@ -7,6 +7,7 @@ import pytest
 from hypothesis import settings
 
 from tests.servers.fixtures import (
+    hsm_socket,
     new_postgres,
     new_s3,
     new_token,
@@ -20,6 +21,7 @@ from tests.servers.fixtures import (
 )
 
 __all__ = [
+    "hsm_socket",
     "new_postgres",
     "new_s3",
     "new_token",

@@ -10,6 +10,7 @@ The first two share one server each among all workers of a test run (`keeper`), 
 first test asks. Where a server cannot be started the test is skipped, with the reason.
 """
 
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -82,13 +83,22 @@ def new_token(softhsm_folder: Path) -> Callable[[], Token]:
     return lambda: hsm.make_token(softhsm_folder)
 
 
+@pytest.fixture(scope="session")
+def hsm_socket() -> Iterator[Path]:
+    """Give the socket of the tokens of this process, in a folder whose name is short enough."""
+    with tempfile.TemporaryDirectory(prefix="touchplate-hsm-") as folder:
+        yield Path(folder) / "s"
+
+
 @pytest.fixture
-def own_hsm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HsmServer]:
+def own_hsm(
+    tmp_path: Path, hsm_socket: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[HsmServer]:
     """Give a token in a process that the test may do anything to."""
     _skip(hsm.why_no_server())
     folder = tmp_path / "hsm"
     folder.mkdir()
-    with HsmServer(folder) as server:
+    with HsmServer(folder, hsm_socket) as server:
         monkeypatch.setenv("P11_KIT_SERVER_ADDRESS", server.address)
         yield server
 

@@ -1,7 +1,7 @@
 """A PKCS#11 token for tests: SoftHSM, in this process or behind p11-kit's server in another.
 
     token = make_token(folder)          # with SOFTHSM2_CONF set to configuration(folder)
-    with HsmServer(folder) as server:   # with P11_KIT_SERVER_ADDRESS set to server.address
+    with HsmServer(folder, socket) as server:   # with P11_KIT_SERVER_ADDRESS set to server.address
         server.pause()                  # calls hang; `end` and `begin`: they fail, and work again
 
 `why_not()` and `why_no_server()` say why a test must be skipped. `tools/debian_packages.sh`
@@ -106,11 +106,12 @@ def make_token(folder: Path, module: Path | None = None, label: str | None = Non
 class HsmServer:
     """An HSM in a process of its own, with one token. Use it in a `with`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, socket: Path) -> None:
         client = _client()
         assert client is not None, why_no_server()
         self._folder = folder
-        self._socket = folder / "hsm.sock"
+        # One for all servers of a process: the client keeps the first address that it reads.
+        self._socket = socket
         self.address = f"unix:path={self._socket}"
         self.token = make_token(folder, client)
         self._program: Program | None = None

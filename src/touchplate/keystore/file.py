@@ -41,7 +41,7 @@ class FileKeys:
 
     def load(self, uri: str, secrets: Secrets) -> Signer:
         """Read a key that only its owner can read; another is refused (DATA_FOLDER_UNSAFE)."""
-        path, source = _parse(uri)
+        path, source = parse_file_uri(uri)
         pem = read_private(path, MAX_KEY_FILE)
         if any(box in pem for box in _BOXES):
             raise SettingsError(
@@ -51,7 +51,7 @@ class FileKeys:
                 expected="PKCS#8 PEM, encrypted or not",
                 hint="write it as PKCS#8 where it was made, or make a new key",
             )
-        password = _passphrase(path, source, secrets)
+        password = read_passphrase(path, source, secrets)
         try:
             return PrivateKeySigner(_open(path, pem, password))
         except (ValueError, TypeError, UnsupportedAlgorithm, TouchplateError) as error:
@@ -67,8 +67,8 @@ class FileKeys:
 
     def create(self, uri: str, kind: str, secrets: Secrets) -> Signer:
         """Make a key of `kind`; the folder is made too if it is not there."""
-        path, source = _parse(uri)
-        password = _passphrase(path, source, secrets)
+        path, source = parse_file_uri(uri)
+        password = read_passphrase(path, source, secrets)
         lock: KeySerializationEncryption = NoEncryption()
         if password is not None:
             lock = BestAvailableEncryption(password)
@@ -101,7 +101,8 @@ def _open(path: Path, pem: bytes, password: bytes | None) -> Any:  # noqa: ANN40
         ) from error
 
 
-def _passphrase(path: Path, source: str | None, secrets: Secrets) -> bytes | None:
+def read_passphrase(path: Path, source: str | None, secrets: Secrets) -> bytes | None:
+    """Give the passphrase that the URI says the file has."""
     if source is None:
         return None
     passphrase = secrets.fetch(source, f"the passphrase of {path}").encode()
@@ -110,7 +111,7 @@ def _passphrase(path: Path, source: str | None, secrets: Secrets) -> bytes | Non
     return passphrase
 
 
-def _parse(uri: str) -> tuple[Path, str | None]:
+def parse_file_uri(uri: str) -> tuple[Path, str | None]:
     """Give the path, and where the passphrase is."""
     parts = urlsplit(uri)
     path = Path(unquote(parts.path))

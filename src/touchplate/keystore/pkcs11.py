@@ -3,8 +3,8 @@
 Each library is called by one thread alone: python-pkcs11 initializes it as for a program without
 threads, and so no two calls may be made at once. A call that hangs is given up by who waits for it
 (`calls`). When a call fails, the library is initialized anew, which ends all sessions and drops all
-handles; then every key is looked up again, once a second at most. Nothing is opened before a key is
-loaded, and a forked child begins anew.
+handles; then every key is looked up again. What did not help is tried once a second at most.
+Nothing is opened before a key is loaded, and a forked child begins anew.
 
 A wrong PIN is never sent twice: tokens lock themselves after a few.
 """
@@ -56,7 +56,7 @@ class Pkcs11Keys:
         parsed = parse_pkcs11_uri(uri)
         if parsed.pin_source is not None:
             # Now: a person who is asked for it takes longer than a call may.
-            secrets.fetch(parsed.pin_source, f"the PIN for {parsed.place}")
+            secrets.fetch(parsed.pin_source, parsed.pin_name)
         with self._lock:
             module = self._modules.get(parsed.module)
             if module is None:
@@ -109,6 +109,10 @@ class _Module:
         self._forget()
         return True
 
+    def has_helped(self) -> None:
+        """Say that the last new beginning was worth it: the next one need not wait."""
+        self._last_reset = float("-inf")
+
     def _forget(self) -> None:
         import pkcs11
 
@@ -155,7 +159,9 @@ class _Key:
             except PKCS11Error:
                 if not self._module.reset(at_once=at_once):
                     raise
-            return call()
+            result = call()
+            self._module.has_helped()
+            return result
 
         try:
             return self._module.calls.run(both, seconds)
@@ -299,13 +305,13 @@ class _Key:
 
     def _pin(self) -> str | None:
         if self.uri.pin_source is not None:
-            return self._secrets.fetch(self.uri.pin_source, f"the PIN for {self.uri.place}")
+            return self._secrets.fetch(self.uri.pin_source, self.uri.pin_name)
         return self.uri.pin
 
     def _wrong_pin(self, how: str) -> SettingsError:
         return SettingsError(
             "SETTINGS_INVALID",
-            f"the PIN for {self.uri.place} {how}",
+            f"{self.uri.pin_name} {how}",
             hint="set the right one and start again; a token locks after a few wrong ones",
         )
 

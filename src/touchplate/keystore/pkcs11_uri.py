@@ -49,6 +49,11 @@ class Pkcs11Uri:
         return f"key {self.name!r} on {', '.join(where)}"
 
     @property
+    def pin_name(self) -> str:
+        """Name the PIN for people: keys of one token have one."""
+        return f"the PIN of {self.place.partition(' on ')[2]}"
+
+    @property
     def name(self) -> str:
         """Give the key's label, or else its id."""
         return self.label if self.label is not None else (self.id or b"").hex()
