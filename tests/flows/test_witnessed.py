@@ -84,6 +84,32 @@ def envelope(bundle: Bundle) -> str:
     return entry.proof.checkpoint
 
 
+def test_rotated(make: Callable[..., Witnessed]) -> None:
+    """A tree with a name and a key of its own is one more log to witnesses; both verify."""
+    made = make()
+    world = made.world
+    before = world.sign(ARTIFACT, EMAIL, tlog_version=2)
+    world.rotate("https://log2.touchplate.test")
+    assert len(made.vkeys()) == 4
+    # Fail-closed, and they do not know the new log yet.
+    with pytest.raises(UnavailableError):
+        world.sign(ARTIFACT, EMAIL, tlog_version=2)
+    verifier = parse_vkey(made.vkeys()[1])
+    assert verifier.name == "log2.touchplate.test"
+    for each in made.witnesses:
+        each.logs[str(verifier.name)] = verifier
+    after = world.sign(ARTIFACT, EMAIL, tlog_version=2)
+    for bundle in (before, after):
+        check(world, bundle)
+        assert len(parse_note(envelope(bundle)).signatures) == 4
+    old, _ = world.deployment.shards.oldest_first
+    frozen = old.tiles.checkpoint().envelope
+    assert "Log frozen" in frozen
+    # The end of the old tree is cosigned too.
+    assert len(parse_note(frozen).signatures) == 4
+    world.check()
+
+
 @pytest.mark.parametrize("mode", ["fail-closed", "fail-open"])
 def test_bundles(make: Callable[..., Witnessed], mode: str) -> None:
     """Bundles made with a witnessed log verify; their checkpoint meets the witnesses' policy."""

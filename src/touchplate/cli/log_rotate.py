@@ -15,11 +15,21 @@ def add_arguments(parser: ArgumentParser) -> None:
         metavar="URL",
         help="where clients reach the new tree, and its name (default: the instance's)",
     )
+    parser.add_argument(
+        "--prepare",
+        action="store_true",
+        help="only make the keys of the new tree, for other hosts and for witnesses",
+    )
 
 
 def act(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded with the server
     """Give 0 if the new tree takes entries."""
     url = load_server("settings").parse_origin(arguments.url) if arguments.url else None
+    if arguments.prepare:
+        vkeys = load_server("rotation").prepare_log(settings, os.environ, now, url)
+        print("the keys of the next tree are made; its verifier keys will be")
+        print("\n".join(vkeys))
+        return 0
     rotated = load_server("rotation").rotate_log(settings, os.environ, now, url)
     before = rotated.before
     if rotated.resumed:

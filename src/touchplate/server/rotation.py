@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from touchplate.errors import SettingsError
+from touchplate.keys.signer import Signer
 from touchplate.server import vault as names
 from touchplate.server.build import Deployment
 from touchplate.server.data import upkeep
@@ -19,6 +20,7 @@ from touchplate.server.publication import Tree
 from touchplate.server.settings import Origin, ServeSettings
 from touchplate.server.vault import Vault
 from touchplate.tilelog.entry import SignedCheckpoint
+from touchplate.tlog import log_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,13 +91,29 @@ def rotate_log(
         return rotated
 
 
+def prepare_log(
+    settings: ServeSettings,
+    environ: Mapping[str, str],
+    now: Callable[[], datetime],
+    url: Origin | None,
+) -> tuple[str, ...]:
+    """Make the keys of the next tree and nothing else; give its verifier keys.
+
+    So other hosts and witnesses can have them before the rotation. Raises as `rotate_log` does.
+    """
+    with upkeep_of(settings, "rotate"):
+        folder, deployment = open_beside(settings, environ, now)
+        with closing(deployment):
+            _check_name(deployment, settings, url)
+            signer, second = _make_keys(deployment, folder)
+            origin = (url or deployment.origin).host
+            return log_key(origin, signer, for_witnesses=second).vkeys()
+
+
 def rotate(deployment: Deployment, vault: Vault, url: Origin | None) -> None:
     """Make the next tree and have this deployment, and all others on its storage, use it."""
     name = deployment.lineage.next_name
-    key = vault.later_key(name, names.KINDS[names.TLOG]).public_key
-    if deployment.witnessed:
-        kind = names.LATER_KINDS[names.TLOG_ED25519]
-        vault.later_key(names.for_witnesses(name), kind)
+    key = _make_keys(deployment, vault)[0].public_key
     # Whole seconds: it is the start of validity in the trusted root.
     created_at = deployment.now().replace(microsecond=0)
     shard = Shard(name, created_at, None if url is None else url.url, key.key_id.hex())
@@ -103,6 +121,16 @@ def rotate(deployment: Deployment, vault: Vault, url: Origin | None) -> None:
     deployment.publication.publish(Tree(shard.origin(deployment.origin), key, created_at))
     deployment.lineage.decide(shard)
     deployment.follow()
+
+
+def _make_keys(deployment: Deployment, vault: Vault) -> tuple[Signer, Signer | None]:
+    """Make the keys of the next tree, or find them made."""
+    name = deployment.lineage.next_name
+    key = vault.later_key(name, names.KINDS[names.TLOG])
+    if not deployment.witnessed:
+        return key, None
+    kind = names.LATER_KINDS[names.TLOG_ED25519]
+    return key, vault.later_key(names.for_witnesses(name), kind)
 
 
 def upkeep_of(settings: ServeSettings, what: str) -> AbstractContextManager[None]:
