@@ -263,48 +263,30 @@ def _is_all(members: JsonObject, quotes: int) -> bool:
     """Whether a text with so many quotes says nothing but what `_usual` has read in `members`.
 
     What it reads as text, number or base64 is a string then, which has two quotes, and so has each
-    name. A member that stood twice, or one that is not read, would leave quotes or a name over.
+    name. A member that stood twice, or one that is not read, would leave the quotes of its name
+    over; and each element of the arrays has been read.
     """
-    material, content = members["verificationMaterial"], members.get("dsseEnvelope")
+    material = members["verificationMaterial"]
     (entry,) = material["tlogEntries"]
-    kind, proof = entry["kindVersion"], entry["inclusionProof"]
-    objects = [members, material, entry, entry["logId"], kind, proof, proof["checkpoint"]]
-    # Of these objects in this order; all of these members are there, or it would not be usual.
-    names = 3 + 2 + 5 + 1 + 2 + 5 + 1
-    # The media type, five of the entry, four of the proof.
-    values = 1 + 5 + 4 + len(proof["hashes"])
+    # Names and values: 3 and 1 of the bundle, 2 of the material, 5 and 2 of the entry, 1 and 1 of
+    # the log's id, 2 and 2 of the kind, 5 and 3 of the proof, 1 and 1 of the checkpoint.
+    strings = 19 + 10 + len(entry["inclusionProof"]["hashes"])
     if "integratedTime" in entry:
-        names, values = names + 1, values + 1
+        strings += 2
     if "inclusionPromise" in entry:
-        names += 1
-        if entry["inclusionPromise"] is not None:
-            objects.append(entry["inclusionPromise"])
-            names, values = names + 1, values + 1
+        strings += 1 if entry["inclusionPromise"] is None else 3
     if "timestampVerificationData" in material:
-        names += 1
         stamps = material["timestampVerificationData"]
-        if stamps is not None:
-            objects += [stamps, *stamps["rfc3161Timestamps"]]
-            names += 1 + len(stamps["rfc3161Timestamps"])
-            values += len(stamps["rfc3161Timestamps"])
+        strings += 1 if stamps is None else 2 + 2 * len(stamps["rfc3161Timestamps"])
     if "certificate" in material:
-        objects.append(material["certificate"])
-        names, values = names + 1, values + 1
+        strings += 2
     else:
-        chain = material["x509CertificateChain"]
-        objects += [chain, *chain["certificates"]]
-        names += 1 + len(chain["certificates"])
-        values += len(chain["certificates"])
-    if content is None:
-        content = members["messageSignature"]
-        objects += [content, content["messageDigest"]]
-        names, values = names + 4, values + 3
+        strings += 1 + 2 * len(material["x509CertificateChain"]["certificates"])
+    if "dsseEnvelope" in members:
+        strings += 7 + 2 * ("keyid" in members["dsseEnvelope"]["signatures"][0])
     else:
-        signature = content["signatures"][0]
-        has_keyid = "keyid" in signature
-        objects += [content, signature]
-        names, values = names + 4 + has_keyid, values + 3 + has_keyid
-    return names == sum(map(len, objects)) and quotes == 2 * (names + values)
+        strings += 7
+    return quotes == 2 * strings
 
 
 def _usual_entry(found: JsonObject) -> TransparencyLogEntry:

@@ -40,12 +40,12 @@ def parse_sct(data: bytes) -> SignedCertificateTimestamp:
     if at + 4 > end or at + 4 + int.from_bytes(data[at + 2 : at + 4], "big") != end:
         _refuse("the lengths inside do not add up")
     return SignedCertificateTimestamp(
-        log_id=data[1:33],
-        timestamp_ms=int.from_bytes(data[33:41], "big"),
-        extensions=data[_FIXED + 2 : at],
-        hash_algorithm=data[at],
-        signature_algorithm=data[at + 1],
-        signature=data[at + 4 :],
+        data[1:33],
+        int.from_bytes(data[33:41], "big"),
+        data[_FIXED + 2 : at],
+        data[at],
+        data[at + 1],
+        data[at + 4 :],
     )
 
 

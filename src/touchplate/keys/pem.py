@@ -1,7 +1,10 @@
 """PEM text of keys, certificates and requests, in the one canonical form (RFC 7468 §3)."""
 
 from binascii import b2a_base64
-from typing import Final
+from collections.abc import Callable
+from functools import lru_cache
+from operator import itemgetter
+from typing import Any, Final
 
 _LINE: Final = 64
 
@@ -9,6 +12,14 @@ _LINE: Final = 64
 def encode_pem(label: str, der: bytes) -> bytes:
     """Write one block: 64 columns, line feeds, a final line feed, no headers."""
     text = b2a_base64(der, newline=False)
-    lines = b"\n".join([text[start : start + _LINE] for start in range(0, len(text), _LINE)])
+    lines = b"\n".join(_cutter(len(text))(text)) if len(text) > _LINE else text
     name = label.encode("ascii")
     return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (name, lines, name)
+
+
+@lru_cache(maxsize=32)
+def _cutter(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
+    """Give what cuts a text of this size, more than a line, into lines, in one call."""
+    cutter: Any = itemgetter(*[slice(start, start + _LINE) for start in range(0, size, _LINE)])
+    cut: Callable[[bytes], tuple[bytes, ...]] = cutter
+    return cut

@@ -376,8 +376,7 @@ def all_of(*policies: Policy) -> Policy:
 
 def require_signer(policy: Policy) -> None:
     """Raise RefusedError POLICY_EMPTY if the policy would accept somebody it does not name."""
-    kinds = _kinds(policy)
-    if "signer" not in kinds:
+    if not _names_signer(policy.pins):
         raise _empty("the policy names nobody: it needs a key, or an issuer and who it vouched for")
 
 
@@ -391,9 +390,16 @@ _IDENTITY: Final = frozenset({"identity", "issuer"})
 def _kinds(policy: Policy) -> frozenset[str]:
     """What the policy pins, and `signer` if that is enough to say who."""
     pins = policy.pins
-    if "key" in pins or ("issuer" in pins and ("identity" in pins or "extension" in pins)):
-        return pins | {"signer"}
-    return pins
+    return pins | {"signer"} if _names_signer(pins) else pins
+
+
+def _names_signer(pins: frozenset[str]) -> bool:
+    """Whether who passes is one whom the policy names."""
+    return (
+        "signer" in pins
+        or "key" in pins
+        or ("issuer" in pins and ("identity" in pins or "extension" in pins))
+    )
 
 
 def _empty(reason: str) -> RefusedError:

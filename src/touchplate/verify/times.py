@@ -17,7 +17,7 @@ from touchplate.formats.timestamp import GRANTED, TimestampToken
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
 from touchplate.verify.options import Options
-from touchplate.verify.trust import Stamper, Trust, lists_leaf, voice_of
+from touchplate.verify.trust import Stamper, Trust, is_covered, lists_leaf, voice_of
 from touchplate.verify.verdict import VerifiedTime
 from touchplate.verify.x509_signature import RSA_ENCRYPTION, check_x509_signature
 
@@ -104,7 +104,10 @@ def check_log_windows(logs: Sequence[TransparencyLog], times: Sequence[datetime]
 
     Raises VerificationError LOG_KEY_NOT_VALID_AT_TIME.
     """
-    if times and not any(log.covers(at) for log in logs for at in times):
+    for at in times:
+        if is_covered(at, logs):
+            return
+    if times:
         raise VerificationError(
             "LOG_KEY_NOT_VALID_AT_TIME",
             f"the key of {logs[0].base_url} was not valid at the time",

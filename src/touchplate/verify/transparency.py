@@ -15,7 +15,7 @@ from touchplate.formats.sct import (
 )
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
-from touchplate.verify.trust import Trust, count_voices, voice_of
+from touchplate.verify.trust import Trust, count_voices, is_covered, voice_of
 from touchplate.verify.verdict import Voice
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,7 +39,7 @@ def check_scts(leaf: Certificate, issuer: Certificate, trust: Trust, threshold: 
             if logs is not None:
                 _check(sct, logs, issuer_key_hash, tbs)
                 vouching.add(voice_of(logs[0]))
-    if count_voices(vouching) < threshold:
+    if len(vouching) < threshold or (threshold > 1 and count_voices(vouching) < threshold):
         raise VerificationError(
             "SCT_INVALID",
             "too few certificate transparency logs vouch for the certificate",
@@ -76,7 +76,7 @@ def _check(
     if sct.timestamp_ms > _MAX_MILLISECONDS:
         raise VerificationError("SCT_INVALID", "the promise is of a time after the year 9999")
     at = _EPOCH + timedelta(milliseconds=sct.timestamp_ms)
-    if not any(log.covers(at) for log in logs):
+    if not is_covered(at, logs):
         raise VerificationError(
             "SCT_INVALID",
             f"the key of {logs[0].base_url} was not valid at the time of its promise",

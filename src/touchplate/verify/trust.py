@@ -119,6 +119,14 @@ def voice_of(log: TransparencyLog) -> Voice:
     return Voice(log.operator or log.log_id.hex(), key_id)
 
 
+def is_covered(at: datetime, logs: Iterable[TransparencyLog]) -> bool:
+    """Whether the time lies in the window of one of the entries of a log."""
+    for log in logs:  # noqa: SIM110 - with `any` it takes twice as long
+        if log.covers(at):
+            return True
+    return False
+
+
 def count_voices(voices: Collection[Voice]) -> int:
     """How many distinct voices there are: by operator and by key, whichever is fewer."""
     if len(voices) < 2:
