@@ -241,3 +241,40 @@ def test_two_hosts(tmp_path: Path) -> None:
     with DataFolder.serve(two) as folder, pytest.raises(SettingsError) as caught:
         open_host(two, folder)
     assert caught.value.code == "KEY_NOT_FOUND"
+
+
+def test_prepare(tmp_path: Path) -> None:
+    """The next rotation takes the key that was prepared; until then nothing else changes."""
+    data = tmp_path / "data"
+    check_promises(data, [])
+    before = (data / "instance.json").read_bytes()
+    prepared = run(data, "rotate", "--prepare")
+    assert prepared.returncode == 0, prepared.stderr
+    assert (data / "instance.json").read_bytes() == before
+    key = (data / "keys" / "tlog-2.pem").read_bytes()
+    assert run(data, "rotate", "--prepare").stdout == prepared.stdout
+    assert run(data, "rotate").returncode == 0
+    assert (data / "keys" / "tlog-2.pem").read_bytes() == key
+    assert check_promises(data, []) == [0, 0]
+
+
+def test_format_1(tmp_path: Path) -> None:
+    """A folder that knew of no trees is taken as it is, and remembers its tree from then on."""
+    data = tmp_path / "data"
+    check_promises(data, [])
+    about = json.loads((data / "instance.json").read_bytes())
+    assert about["format"] == 2
+    (shard,) = about.pop("shards")
+    del about["rotating"]
+    about["format"] = 1
+    (data / "instance.json").write_text(json.dumps(about))
+    check_promises(data, [])
+    about = json.loads((data / "instance.json").read_bytes())
+    assert about["format"] == 2
+    assert about["shards"] == [shard]
+    assert (shard["name"], shard["key"], shard["frozen_at"]) == ("tlog", "tlog", None)
+    assert run(data, "rotate").returncode == 0
+    old, new = json.loads((data / "instance.json").read_bytes())["shards"]
+    assert (old["size"], len(bytes.fromhex(old["root"]))) == (0, 32)
+    assert old["frozen_at"] is not None
+    assert (new["name"], new["frozen_at"]) == ("tlog-2", None)
