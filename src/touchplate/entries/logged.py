@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from touchplate.entries import hashedrekord_v001, hashedrekord_v002
+from touchplate.entries import hashedrekord_v001, hashedrekord_v002, rekord_v001
 from touchplate.entries.admission import allow, load_verifier, load_verifier_pem
 from touchplate.entries.body import Body, parse_body, read_base64
 from touchplate.errors import MalformedError, VerificationError
@@ -11,14 +11,16 @@ from touchplate.keys.algorithms import HASH_FROM_PROTOBUF, HASH_SIZES, by_name
 from touchplate.keys.public import check_digest_signature
 
 _V001: Final = (hashedrekord_v001.KIND, hashedrekord_v001.VERSION)
+_REKORD: Final = (rekord_v001.KIND, rekord_v001.VERSION)
 _V002: Final = (hashedrekord_v002.KIND, hashedrekord_v002.VERSION)
 
 
 def check_logged(body: bytes) -> bool:
     """Prove the signature in a logged body; say whether the body holds all that this takes.
 
-    A `hashedrekord` does. The other kinds hold a hash of what was signed, and not the digest that
-    was signed: they only have to be readable. Raises ENTRY_MALFORMED, SIGNATURE_INVALID,
+    A `hashedrekord` does, and a `rekord` whose signature is over its hash: one that does not verify
+    may be over another hash. The other kinds hold a hash of what was signed, and not the digest
+    that was signed: they only have to be readable. Raises ENTRY_MALFORMED, SIGNATURE_INVALID,
     KEY_UNREADABLE, ALGORITHM_REFUSED, REQUEST_MALFORMED (the certificate or PEM), LIMIT_EXCEEDED.
     """
     parsed = parse_body(body)
@@ -27,6 +29,8 @@ def check_logged(body: bytes) -> bool:
         _check_v002(parsed)
     elif kind == _V001:
         _check_v001(parsed)
+    elif kind == _REKORD:
+        return _is_proven_rekord(parsed)
     return kind in (_V001, _V002)
 
 
@@ -56,6 +60,23 @@ def _check_v001(body: Body) -> None:
     # The log of that time took every algorithm that the key has.
     algorithm = allow(key, name, None)
     check_digest_signature(key, read_base64(signature, "content"), digest, algorithm)
+
+
+def _is_proven_rekord(body: Body) -> bool:
+    """Say whether the signature is by an X.509 key over the SHA-256 that the body holds."""
+    signature = body.spec.require("signature")
+    digest = _read_hex(body.spec.require("data").require("hash"), "value")
+    if signature.string("format") != "x509" or len(digest) != HASH_SIZES["sha256"]:
+        return False
+    key, _ = load_verifier_pem(read_base64(signature.require("publicKey"), "content"))
+    for algorithm in key.algorithms:
+        if algorithm.hash == "sha256":
+            try:
+                check_digest_signature(key, read_base64(signature, "content"), digest, algorithm)
+            except VerificationError:
+                continue  # the log took signatures over any hash
+            return True
+    return False
 
 
 def _read_hex(fields: Fields, name: str) -> bytes:

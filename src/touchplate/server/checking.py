@@ -16,13 +16,15 @@ from urllib.parse import unquote, urlsplit
 from touchplate.entries.logged import check_logged
 from touchplate.errors import MalformedError, SettingsError, VerificationError
 from touchplate.formats import ct
+from touchplate.formats.note import parse_note
 from touchplate.merkle.tree import RootHash
 from touchplate.server.data import DataFolder
 from touchplate.server.lineage import Shard, read_shards
 from touchplate.server.ownership import Reader, read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
-from touchplate.server.settings import ServeSettings, parse_origin
+from touchplate.server.settings import ServeSettings, WitnessSettings, parse_origin
 from touchplate.server.vault import CT, TLOG
+from touchplate.server.witnessing import load_policy
 from touchplate.storage.database import LogDatabase, LogState
 from touchplate.storage.objects import ObjectStore
 from touchplate.storage.schemes import open_log, open_objects
@@ -96,6 +98,8 @@ def check_logs(
         _check_there(place)
         read = _reader(folder, name, trees)
         found[name] = _check_log(place, read, jobs, partial(progress, name))
+        if settings.witness.policy is not None and name == trees[-1].name:
+            found[name] = _check_witnessed(place, settings.witness, found[name])
     return found
 
 
@@ -230,3 +234,28 @@ def _check_imported(name: str, objects: ObjectStore) -> Iterator[Fault]:
         check_imported(objects, name)
     except SettingsError as error:
         yield Fault("the log", str(error))
+
+
+def _check_witnessed(place: Place, settings: WitnessSettings, audit: Audit) -> Audit:
+    """Hold the published checkpoint to the policy, unless the log is published without, too.
+
+    Only that of the tree that takes entries: older ones had the policies of their time.
+    """
+    if settings.policy is None or settings.mode != "fail-closed":
+        return audit
+    policy = load_policy(settings.policy)
+    with closing(open_log(place.database, place.name)) as database:
+        published = database.published()
+    text = ""
+    if published is None:
+        text = "was not published through witnesses yet"
+    elif published.size:  # the empty tree is published before there are witnesses
+        try:
+            cosigned = policy.cosignatures(parse_note(published.envelope))
+            if not policy.is_met(cosigned):
+                text = f"is cosigned by too few: {', '.join(sorted(cosigned)) or 'nobody'}"
+        except (MalformedError, VerificationError) as error:
+            text = f"{error.code}: {error}"
+    if not text:
+        return audit
+    return audit._replace(faults=(*audit.faults, Fault("the published checkpoint", text)))

@@ -58,7 +58,7 @@ def export_log(
         )
     stores = open_stores(folder, settings, environ)
     shards = read_shards(stores.objects, folder.instance.created_at)
-    keys = {shard.name: folder.load_key(shard.name).public_key for shard in shards}
+    keys = {shard.name: folder.public_key(shard.name) for shard in shards}
     name = shards[-1].name if tree_id is None else _named(keys, tree_id)
     check_imported(stores.objects, name)
     log = reading_settings(name)
