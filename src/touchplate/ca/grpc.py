@@ -8,7 +8,7 @@ gRPC is to be served.
 import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote
@@ -28,7 +28,7 @@ from touchplate.ca.answer import (
     root_text,
 )
 from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, Fault, fault_of
-from touchplate.ca.issue import MAX_LOG_SECONDS, Issuance, Issued
+from touchplate.ca.issue import Issuance, Issued
 from touchplate.ca.request import UNPARSEABLE_KEY, SigningRequest
 from touchplate.ca.routes import published
 from touchplate.errors import MalformedError, TouchplateError
@@ -223,18 +223,16 @@ class _Authority:
         issuing = self._issuance.start(request)
         if issuing.sct is None:
             return issuing.finish()
-        left = context.time_remaining()
-        seconds = MAX_LOG_SECONDS if left is None else min(left, MAX_LOG_SECONDS)
-        _wait(issuing.sct, seconds, context)
+        left, longest = context.time_remaining(), self._issuance.max_log_seconds
+        if left is None or left > longest:
+            return issuing.finish(longest)
+        try:
+            issuing.sct.exception(left)
+        except FutureTimeoutError as error:
+            raise FaultError(_TOO_LATE if context.is_active() else _GAVE_UP) from error
+        except CancelledError as error:
+            raise FaultError(_GAVE_UP) from error
         return issuing.finish(0)
-
-
-def _wait(future: "Future[Any]", seconds: float, context: grpc.ServicerContext) -> None:
-    """Wait for the log; what it answers is `finish`'s to judge."""
-    try:
-        future.exception(seconds)
-    except FutureTimeoutError as error:
-        raise FaultError(_TOO_LATE if context.is_active() else _GAVE_UP) from error
 
 
 def _token(context: grpc.ServicerContext) -> str:

@@ -121,6 +121,8 @@ class Issuance:
     submit: Submit
     now: Callable[[], datetime]
     settings: IssueSettings = field(default_factory=IssueSettings)
+    # How long a request waits for the log.
+    max_log_seconds: float = MAX_LOG_SECONDS
     # Of a log that is not in this process: then its promises are checked.
     log_key: PublicKey | None = None
     # What `authenticate` would wait for, such as an issuer's keys that must be fetched; None if it
@@ -129,7 +131,7 @@ class Issuance:
 
     def issue(self, request: SigningRequest) -> Issued:
         """Issue a certificate, waiting for the log."""
-        return self.start(request).finish()
+        return self.start(request).finish(self.max_log_seconds)
 
     def start(self, request: SigningRequest) -> Issuing:
         """Do all that comes before the log; the caller waits for `sct`, then calls `finish`."""

@@ -15,7 +15,7 @@ from touchplate.ca.answer import (
     answer_v2,
 )
 from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, fault_of
-from touchplate.ca.issue import MAX_LOG_SECONDS, Issuance, Issued
+from touchplate.ca.issue import Issuance, Issued
 from touchplate.ca.request import MAX_REQUEST, SigningRequest, parse_v1, parse_v2
 from touchplate.errors import TouchplateError
 from touchplate.oidc.issuers import Issuer
@@ -89,7 +89,7 @@ def _signer(
             if issuing.sct is not None:
                 # Only waits: what the log answered is `finish`'s to judge.
                 with suppress(TouchplateError, TimeoutError):
-                    async with asyncio.timeout(MAX_LOG_SECONDS):
+                    async with asyncio.timeout(issuance.max_log_seconds):
                         await wait(issuing.sct)
             return answer(issuing.finish(0))
         except TouchplateError as error:

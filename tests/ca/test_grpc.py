@@ -1,0 +1,208 @@
+"""gRPC of the authority, through a real client: the same answers as over HTTP."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from google.protobuf import json_format
+from google.protobuf.empty_pb2 import Empty
+
+from tests.ca.places import EMAIL, TOKEN, Office, as_json, csr_pem, v2_body
+from tests.ca.test_faults import CTL_TEXT, Client, as_v1, keyed
+from touchplate.ca.grpc import SERVICE, SERVICE_V1, address_of
+from touchplate.ca.settings import IssueSettings
+from touchplate.formats.certificate import parse_pem_certificates
+from touchplate.formats.sct import SignedCertificateTimestamp
+from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
+from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
+from touchplate.protobuf.google_api_pb2 import HttpBody
+
+CREATE = f"{SERVICE}/CreateSigningCertificate"
+CREATE_V1 = f"{SERVICE_V1}/CreateSigningCertificate"
+METADATA = (("oidcidentitytoken", TOKEN),)
+
+
+@pytest.fixture
+def client(office: Office) -> Iterator[Client]:
+    """Give a client of the office."""
+    found = Client(office)
+    yield found
+    found.close()
+
+
+def asked(body: dict[str, Any]) -> Any:
+    """Give the message of a request's JSON."""
+    return json_format.ParseDict(body, v2.CreateSigningCertificateRequest())
+
+
+def serial_of(answer: Any) -> int:
+    """Read the certificate of an answer."""
+    chain = answer.signed_certificate_embedded_sct.chain.certificates
+    assert len(chain) == 3
+    assert not any(pem.endswith("\n") for pem in chain)
+    return x509.load_pem_x509_certificate(chain[0].encode()).serial_number
+
+
+def test_by_key(office: Office, client: Client) -> None:
+    """A key with its proof gets a certificate, logged; the token is in the message."""
+    answer, _ = client.call(CREATE, asked(v2_body()), v2.SigningCertificate)
+    (certificate,) = parse_pem_certificates(
+        answer.signed_certificate_embedded_sct.chain.certificates[0]
+    )
+
+    assert [name.value for name in certificate.alternative_names] == [EMAIL]
+    assert office.place.log.tree_head().size == 1
+
+
+def test_token_in_metadata(client: Client) -> None:
+    """The token may be metadata, once; one in the message wins."""
+    message = asked(keyed())
+    assert serial_of(client.call(CREATE, message, v2.SigningCertificate, METADATA)[0])
+    wrong = (("oidcidentitytoken", "nonsense"),)
+    assert serial_of(client.call(CREATE, asked(v2_body()), v2.SigningCertificate, wrong)[0])
+    for metadata in ((), wrong, METADATA * 2):
+        with pytest.raises(grpc.RpcError) as caught:
+            client.call(CREATE, message, v2.SigningCertificate, metadata)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_by_csr(client: Client) -> None:
+    """A CSR is PEM in the message, not base64 of it."""
+    message = v2.CreateSigningCertificateRequest(certificate_signing_request=csr_pem())
+    assert serial_of(client.call(CREATE, message, v2.SigningCertificate, METADATA)[0])
+
+
+@pytest.mark.parametrize("form", ["key", "csr"])
+def test_v1(client: Client, form: str) -> None:
+    """Version 1 gives the chain as PEM, with the status of HTTP as metadata."""
+    message = v1beta.CreateSigningCertificateRequest(certificateSigningRequest=csr_pem())
+    if form == "key":
+        message = json_format.ParseDict(as_v1(keyed()), v1beta.CreateSigningCertificateRequest())
+    answer, call = client.call(CREATE_V1, message, HttpBody, METADATA)
+
+    assert answer.content_type == "application/pem-certificate-chain"
+    assert len(x509.load_pem_x509_certificates(answer.data)) == 3
+    assert dict(call.initial_metadata())["x-http-code"] == "201"
+    assert "sct" not in dict(call.initial_metadata())
+
+
+def test_detached(office: Office) -> None:
+    """A detached promise is the JSON of the log's answer; in version 1 it is metadata."""
+    office.issuance = replace(
+        office.issuance,
+        submit=partial(office.place.log.submit, precertificate=False),
+        settings=IssueSettings(sct="detached"),
+    )
+    client = Client(office)
+    try:
+        answer, _ = client.call(CREATE, asked(v2_body()), v2.SigningCertificate)
+        message = v1beta.CreateSigningCertificateRequest(certificateSigningRequest=csr_pem())
+        _, call = client.call(CREATE_V1, message, HttpBody, METADATA)
+    finally:
+        client.close()
+
+    promise = json.loads(answer.signed_certificate_detached_sct.signed_certificate_timestamp)
+    assert promise["sct_version"] == 0
+    assert len(answer.signed_certificate_detached_sct.chain.certificates) == 3
+    assert dict(call.initial_metadata())["sct"]
+    assert office.place.log.tree_head().size == 2
+
+
+def test_same_as_http(office: Office, client: Client) -> None:
+    """Bundle, configuration and root certificates are what HTTP gives."""
+    bundle, _ = client.call(f"{SERVICE}/GetTrustBundle", v2.GetTrustBundleRequest(), v2.TrustBundle)
+    configuration, _ = client.call(
+        f"{SERVICE}/GetConfiguration", v2.GetConfigurationRequest(), v2.Configuration
+    )
+    root, _ = client.call(f"{SERVICE_V1}/GetRootCertificate", Empty(), HttpBody)
+
+    shown = partial(json_format.MessageToDict, always_print_fields_with_no_presence=True)
+    assert shown(bundle) == json.loads(office.call("GET", "/api/v2/trustBundle").body)
+    assert shown(configuration) == json.loads(office.call("GET", "/api/v2/configuration").body)
+    assert root.data == office.call("GET", "/api/v1/rootCert").body
+
+
+def test_no_message(client: Client) -> None:
+    """Bytes that are no message are the caller's fault."""
+    with pytest.raises(grpc.RpcError) as caught:
+        client.channel.unary_unary(f"/{CREATE}")(b"\xff\xff", timeout=20)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+def test_too_large(client: Client) -> None:
+    """A message above 4 MiB is refused before it is read."""
+    message = v2.CreateSigningCertificateRequest(certificate_signing_request=bytes(5 << 20))
+    with pytest.raises(grpc.RpcError) as caught:
+        client.call(CREATE, message, v2.SigningCertificate)
+    assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def waiting(_: tuple[bytes, ...]) -> "Future[SignedCertificateTimestamp]":
+    """Never answer."""
+    return Future()
+
+
+def test_deadline(office: Office) -> None:
+    """Who waits for a time gets nothing after it; who waits for ever gets the log's fault."""
+    office.issuance = replace(office.issuance, submit=waiting, max_log_seconds=0.2)
+    client = Client(office)
+    try:
+        for seconds, code in ((0.1, "DEADLINE_EXCEEDED"), (5.0, "INTERNAL")):
+            with pytest.raises(grpc.RpcError) as caught:
+                client.call(CREATE, asked(v2_body()), v2.SigningCertificate, timeout=seconds)
+            assert caught.value.code().name == code
+            assert seconds < 1 or caught.value.details() == CTL_TEXT
+    finally:
+        client.close()
+
+
+def test_bug_is_not_shown(office: Office) -> None:
+    """A bug costs one call, and its text stays here."""
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError("secret")
+
+    office.issuance = replace(office.issuance, authenticate=broken)
+    client = Client(office)
+    try:
+        with pytest.raises(grpc.RpcError) as caught:
+            client.call(CREATE, asked(v2_body()), v2.SigningCertificate)
+    finally:
+        client.close()
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+    assert "secret" not in (caught.value.details() or "")
+
+
+def test_many_at_once(office: Office, client: Client) -> None:
+    """Calls at once get a certificate each."""
+    with ThreadPoolExecutor(8) as pool:
+        calls = [
+            pool.submit(client.call, CREATE, asked(v2_body()), v2.SigningCertificate)
+            for _ in range(32)
+        ]
+        serials = {serial_of(call.result()[0]) for call in calls}
+    assert len(serials) == 32
+    assert office.place.log.tree_head().size == 32
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("ipv4:192.0.2.1:443", "192.0.2.1"), ("ipv6:%5B::1%5D:443", "::1"), ("unix:x", "unix:x")],
+)
+def test_address(peer: str, address: str) -> None:
+    """The address of a peer, as gRPC names it."""
+    assert address_of(peer) == address
+
+
+def test_as_http_json(office: Office, client: Client) -> None:
+    """The message as protobuf's own library writes it in JSON is a request over HTTP."""
+    text = json_format.MessageToJson(asked(v2_body()))
+    assert office.call("POST", "/api/v2/signingCert", text.encode()).status == 200
+    assert office.call("POST", "/api/v2/signingCert", as_json(v2_body())).status == 200
+    assert serial_of(client.call(CREATE, asked(json.loads(text)), v2.SigningCertificate)[0])
