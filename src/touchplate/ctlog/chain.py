@@ -1,8 +1,8 @@
 """Which chains the log takes: code signing (pre)certificates that lead to an accepted root.
 
 Checked: each signature on the way to the root, the order of the chain, the purpose of the leaf, the
-poison. Not checked, as in every log: validity times, path lengths, name constraints. A log keeps
-what was issued, right or wrong.
+poison, and the end of its validity if settings bound it. Not checked, as in every log: validity
+times, path lengths, name constraints. A log keeps what was issued, right or wrong.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
+from touchplate.ctlog.settings import CtlogSettings
 from touchplate.errors import RefusedError
 from touchplate.formats.certificate import (
     CODE_SIGNING,
@@ -45,8 +46,9 @@ class SubmittedChain:
 class AcceptedRoots:
     """The roots that the log accepts, and the ways to them that were checked before."""
 
-    def __init__(self, roots: Sequence[bytes]) -> None:
+    def __init__(self, roots: Sequence[bytes], settings: CtlogSettings | None = None) -> None:
         """Take the roots (DER)."""
+        self._settings = settings or CtlogSettings()
         self.certificates = tuple(parse_certificate(der) for der in roots)
         self._by_der = {root.der: root for root in self.certificates}
         # Issuers as they were submitted -> the same with their root. Only what was checked is in.
@@ -71,7 +73,12 @@ class AcceptedRoots:
         return SubmittedChain(leaf, issuers, found)
 
     def _check_leaf(self, leaf: Certificate) -> bool:
-        """Check purpose and poison; say whether it is a precertificate."""
+        """Check end, purpose and poison; say whether it is a precertificate."""
+        start, limit = self._settings.not_after_start, self._settings.not_after_limit
+        if start is not None and leaf.not_after < start:
+            _refuse(f"certificate NotAfter ({leaf.not_after}) < {start}")
+        if limit is not None and leaf.not_after >= limit:
+            _refuse(f"certificate NotAfter ({leaf.not_after}) >= {limit}")
         if CODE_SIGNING not in (leaf.extended_key_usage or ()):
             _refuse("the certificate is not for code signing")
         poison = leaf.extensions.get(PRECERT_POISON)

@@ -6,6 +6,8 @@ from hashlib import sha256
 from typing import TypeVar
 
 from touchplate.ctlog.chain import AcceptedRoots, SubmittedChain
+from touchplate.ctlog.leaf_index import Find, find_in_tiles
+from touchplate.ctlog.settings import CtlogSettings
 from touchplate.errors import SettingsError
 from touchplate.formats import ct
 from touchplate.formats.certificate import PRECERT_POISON
@@ -64,12 +66,19 @@ class CertificateLog:
         roots: Sequence[bytes],
         objects: ObjectStore,
         name: str = "ct",
+        settings: CtlogSettings | None = None,
+        find: Find | None = None,
     ) -> None:
-        """Take the log made with `tile_log_settings`, its key, and the accepted roots (DER)."""
+        """Take the log made with `tile_log_settings`, its key, and the accepted roots (DER).
+
+        `find` is of an index of leaf hashes; without it the tiles are searched.
+        """
         self.log = log
         self.origin = origin
         self.log_id = signer.public_key.key_id
-        self.roots = AcceptedRoots(roots)
+        self.settings = settings or CtlogSettings()
+        self.roots = AcceptedRoots(roots, self.settings)
+        self._find = find
         self._signer = signer
         self._objects = objects
         self._name = name
@@ -105,6 +114,15 @@ class CertificateLog:
     def tree_head(self) -> ct.TreeHead:
         """Give the newest signed tree head."""
         return ct.parse_checkpoint(self.log.checkpoint().envelope, self.origin, self.log_id)
+
+    def find_leaf(self, leaf_hash: bytes, size: int) -> int | None:
+        """Give the lowest index below `size` with this leaf hash, or None.
+
+        Raises VerificationError TLOG_INVALID; UnavailableError LOG_BUSY while its index is made.
+        """
+        if self._find is not None:
+            return self._find(leaf_hash, size)
+        return find_in_tiles(self.log, leaf_hash, 0, size)
 
     def issuer(self, fingerprint: bytes) -> bytes | None:
         """Give the issuer's certificate (DER) with this SHA-256, or None."""

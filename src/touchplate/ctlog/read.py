@@ -7,7 +7,6 @@ from touchplate.ctlog.log import CertificateLog
 from touchplate.errors import MalformedError, RefusedError, VerificationError
 from touchplate.formats import ct
 from touchplate.merkle.tile import TILE_WIDTH, inclusion_proof
-from touchplate.merkle.tree import HASH_SIZE
 
 MAX_ENTRIES: Final = 256
 
@@ -38,12 +37,16 @@ def get_entries(log: CertificateLog, start: int, end: int) -> tuple[Entry, ...]:
         raise VerificationError("TLOG_INVALID", f"data tile {tile} of width {width} is missing")
     count = min(end - start + 1, width - first, MAX_ENTRIES)
     found = ct.split_data_tile(records)[first : first + count]
-    return tuple(_entry(log, record) for record in found)
+    issuers: dict[bytes, bytes] = {}  # most entries have the same
+    return tuple(_entry(log, record, issuers) for record in found)
 
 
-def _entry(log: CertificateLog, record: bytes) -> Entry:
+def _entry(log: CertificateLog, record: bytes, issuers: dict[bytes, bytes]) -> Entry:
     leaf = ct.parse_tile_leaf(record)
-    chain = tuple(issuer_of(log, fingerprint) for fingerprint in leaf.issuers)
+    for fingerprint in leaf.issuers:
+        if fingerprint not in issuers:
+            issuers[fingerprint] = issuer_of(log, fingerprint)
+    chain = tuple(issuers[fingerprint] for fingerprint in leaf.issuers)
     return Entry(leaf.entry.encode_leaf(), ct.encode_extra_data(leaf, chain))
 
 
@@ -55,30 +58,13 @@ def issuer_of(log: CertificateLog, fingerprint: bytes) -> bytes:
     return der
 
 
-def find_leaf(log: CertificateLog, leaf_hash: bytes, size: int) -> int | None:
-    """Give the lowest index below `size` with this leaf hash, reading the tiles of level 0.
-
-    The cost is linear in the log's size: 8 KiB for 256 entries. Monitors that need more read the
-    tiles themselves.
-    """
-    for tile in range((size + TILE_WIDTH - 1) // TILE_WIDTH):
-        width = min(size - tile * TILE_WIDTH, TILE_WIDTH)
-        hashes = _read_tile(log, 0, tile, width)
-        at = hashes.find(leaf_hash)
-        while at >= 0:
-            if at % HASH_SIZE == 0:
-                return tile * TILE_WIDTH + at // HASH_SIZE
-            at = hashes.find(leaf_hash, at + 1)
-    return None
-
-
 def get_proof_by_hash(
     log: CertificateLog, leaf_hash: bytes, size: int
 ) -> tuple[int, tuple[bytes, ...]]:
     """Give the index of a leaf and its proof in the tree of `size`, or raise NOT_FOUND."""
     if size > log.log.checkpoint().size:
         raise RefusedError("NOT_FOUND", f"the log has not yet {size} entries")
-    index = find_leaf(log, leaf_hash, size)
+    index = log.find_leaf(leaf_hash, size)
     if index is None:
         raise RefusedError("NOT_FOUND", "no entry has that hash")
     return index, get_proof(log, index, size)

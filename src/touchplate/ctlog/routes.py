@@ -36,15 +36,14 @@ Answer = Callable[[CertificateLog, Request], Awaitable[Response]]
 
 
 def routes(log: CertificateLog, prefix: str = "/ct") -> tuple[Route, ...]:
-    """Answer for the log, below `prefix`."""
+    """Answer for the log, below `prefix`; submissions only if it is open to them."""
+    limit = ct.MAX_ADD_CHAIN_BYTES
+    submissions = (
+        Route("POST", f"{prefix}/v1/add-chain", _handler(log, _add_chain), limit),
+        Route("POST", f"{prefix}/v1/add-pre-chain", _handler(log, _add_pre_chain), limit),
+    )
     return (
-        Route("POST", f"{prefix}/v1/add-chain", _handler(log, _add_chain), ct.MAX_ADD_CHAIN_BYTES),
-        Route(
-            "POST",
-            f"{prefix}/v1/add-pre-chain",
-            _handler(log, _add_pre_chain),
-            ct.MAX_ADD_CHAIN_BYTES,
-        ),
+        *(submissions if log.settings.is_open else ()),
         Route("GET", f"{prefix}/v1/get-roots", _handler(log, _get_roots)),
         Route("GET", f"{prefix}/v1/get-sth", _handler(log, _get_sth)),
         Route("GET", f"{prefix}/v1/get-sth-consistency", _handler(log, _get_consistency)),

@@ -37,6 +37,7 @@ from touchplate.server.certifying import (
     read_others,
     submit_to,
 )
+from touchplate.server.certificate_log import LazyLeafIndex, accepted_roots
 from touchplate.server.counts import Counts
 from touchplate.server.health import (
     Check,
@@ -69,7 +70,7 @@ from touchplate.server.publication import (
     make_trusted_root,
 )
 from touchplate.server.searching import follow_tree, index_details, index_figures, open_index
-from touchplate.server.settings import LogSettings, Origin, ServeSettings, TsaSettings
+from touchplate.server.settings import CtSettings, LogSettings, Origin, ServeSettings, TsaSettings
 from touchplate.server.timekeeping import open_timekeeping, tell_time
 from touchplate.server.vault import Vault, open_chain
 from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
@@ -200,7 +201,7 @@ def build(
         if settings.index.enabled:
             index = open_index(opened, stores.index(), shards, _in_ms(now))
             lineage.adopted = partial(follow_tree, index)
-        certificates = _open_ct(logs, keys, origin, now, (authority.chain, *others))
+        certificates = _open_ct(logs, keys, origin, now, (authority.chain, *others), settings.ct)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         issuers = Issuers(issuer.as_issuer(), settings.issuers, limits)
         issuance = ca.Issuance(
@@ -403,15 +404,19 @@ def _open_ct(
     origin: Origin,
     now: Callable[[], datetime],
     chains: Sequence[tuple[Certificate, ...]],
+    settings: CtSettings,
 ) -> ctlog.CertificateLog:
     signer, name = keys[names.CT], ct_origin(origin)
     read = partial(read_ct_checkpoint, name, signer.public_key)
+    tiles = logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now)), read)
     return ctlog.CertificateLog(
-        logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now)), read),
+        tiles,
         signer,
         origin=name,
-        roots=list({chain[-1].der: None for chain in chains}),
+        roots=accepted_roots((chain[-1].der for chain in chains), settings.roots),
         objects=logs.stores.objects,
+        settings=settings.ctlog,
+        find=LazyLeafIndex(logs.opened, logs.stores.index, tiles).find,
     )
 
 

@@ -6,12 +6,14 @@ are. docs/reference/settings.md has the same tables; a test holds the two togeth
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
 from touchplate.ca.settings import ALGORITHMS as CA_ALGORITHMS
 from touchplate.ca.settings import DEFAULT_ALGORITHMS, SCT_FORMS, IssueSettings, SctForm
+from touchplate.ctlog import CtlogSettings
 from touchplate.entries.admission import ALLOWED
 from touchplate.errors import SettingsError
 from touchplate.formats.timestamp_builder import DEFAULT_POLICY
@@ -169,6 +171,13 @@ def _read_source(text: str) -> str:
     return text
 
 
+def _read_moment(value: object) -> datetime:
+    if not isinstance(value, datetime) or value.tzinfo is None:
+        raise ValueError(f"{str(value)[:100]} is no time with its zone")
+    return value.astimezone(UTC)
+
+
+MOMENT: Final[Kind[datetime | None]] = Kind("a time, such as 2026-01-01T00:00:00Z", _read_moment)
 POLICY: Final = Kind(
     "an object identifier, such as 1.2.3", lambda value: _read_policy(read_text(value))
 )
@@ -348,6 +357,26 @@ class CtSettings:
     # Whose chains: those of this instance's own authority as it issues, or anybody's that lead to
     # the accepted roots.
     submissions: str = member(choice("own", "open"), "open")
+    # Further accepted roots, PEM; this instance's own always is.
+    roots: Path | None = member(FILE, None)
+    # Leaves whose validity ends before the one, or not before the other, are refused.
+    not_after_start: datetime | None = member(MOMENT, None)
+    not_after_limit: datetime | None = member(MOMENT, None)
+
+    def __post_init__(self) -> None:
+        """Refuse a range that nothing is in (SETTINGS_INVALID)."""
+        start, limit = self.not_after_start, self.not_after_limit
+        if start is not None and limit is not None and start >= limit:
+            raise SettingsError(
+                "SETTINGS_INVALID", "ct.not_after_limit is not after ct.not_after_start"
+            )
+
+    @property
+    def ctlog(self) -> CtlogSettings:
+        """Give what the log itself takes of this."""
+        return CtlogSettings(
+            self.submissions == "open", self.not_after_start, self.not_after_limit
+        )
 
 
 @dataclass(frozen=True, slots=True)
