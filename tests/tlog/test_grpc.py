@@ -372,3 +372,17 @@ def test_limited(service: Service, requests_v2: Requests) -> None:
 def test_address(peer: str, address: str) -> None:
     """The address of a call, without its port."""
     assert address_of(peer) == address
+
+
+def test_entry_goes_on(
+    service: Service, client: Client, requests_v2: Callable[[int], list[bytes]]
+) -> None:
+    """An entry that finds its tree frozen is answered from the next one, in the same call."""
+    following = Service()
+    service.shards.successor = lambda: following.log
+    service.tiles.freeze("Log frozen")
+    for number, body in enumerate(requests_v2(2)):
+        entry, _ = client.create(body)
+        assert entry.log_index == number
+        assert entry.log_id.key_id == following.key.log_id
+    following.close()

@@ -1,16 +1,17 @@
 """Several trees: virtual indexes, lookups over all of them, and each with its own key."""
 
 import json
-from collections.abc import Iterator
+from base64 import b64decode
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from tests.tlog.clients import ENTRIES, check_entry, create, fault, opened
 from tests.tlog.service import Service
-from touchplate.errors import SettingsError
+from touchplate.errors import SettingsError, UnavailableError
 from touchplate.keys.public import load_public_key_pem
-from touchplate.tlog import Shards
+from touchplate.tlog import Shards, TransparencyLog
 
 
 @pytest.fixture
@@ -170,3 +171,129 @@ def test_same_tree_twice(service: Service) -> None:
     """Two trees with one id could not be told apart, and are refused at start."""
     with pytest.raises(SettingsError, match="same id"):
         Shards(service.log, (service.log,))
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Service, Service]]:
+    """A tree, and the one that will follow it."""
+    services = Service(), Service()
+    yield services
+    for each in services:
+        each.close()
+
+
+def follows(pair: tuple[Service, Service], *, frozen_first: bool = True) -> list[int]:
+    """Have the second tree follow the first; give a list that grows with each look."""
+    first, second = pair
+    looks: list[int] = []
+
+    def successor() -> TransparencyLog | None:
+        looks.append(1)
+        first.tiles.freeze("Log frozen")
+        return second.log
+
+    first.shards.successor = successor
+    if frozen_first:
+        first.tiles.freeze("Log frozen")
+    return looks
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_entry_goes_on(
+    pair: tuple[Service, Service],
+    envelopes: list[Any],
+    requests_v2: Callable[[int], list[bytes]],
+    version: int,
+) -> None:
+    """An entry that finds its tree frozen is answered from the next one, in the same request."""
+    first, second = pair
+    bodies: list[Any] = envelopes[:4] if version == 1 else requests_v2(4)
+    path = ENTRIES if version == 1 else "/api/v2/log/entries"
+    assert first.call("POST", path, bodies[0]).status == 201
+    looks = follows(pair)
+    for number, body in enumerate(bodies[1:]):
+        response = first.call("POST", path, body)
+        assert response.status == 201
+        answer = json.loads(response.body)
+        if version == 1:
+            ((name, entry),) = answer.items()
+            assert name.startswith(f"{second.key.tree_id:016x}")
+            assert entry["logIndex"] == number + 1
+        else:
+            assert answer["logIndex"] == str(number)
+            assert b64decode(answer["logId"]["keyId"]) == second.key.log_id
+    assert len(looks) == 1
+    assert first.tiles.checkpoint().size == 1
+    assert second.tiles.checkpoint().size == 3
+
+
+def test_many_at_once(
+    pair: tuple[Service, Service], requests_v2: Callable[[int], list[bytes]]
+) -> None:
+    """Of many entries that find it frozen at once each is in the next tree, after one look."""
+    first, second = pair
+    looks = follows(pair)
+    responses = first.call_all("POST", "/api/v2/log/entries", requests_v2(40))
+    assert [each.status for each in responses] == [201] * 40
+    assert len(looks) == 1
+    assert second.tiles.checkpoint().size == 40
+
+
+def test_nothing_follows(
+    pair: tuple[Service, Service], requests_v2: Callable[[int], list[bytes]]
+) -> None:
+    """A tree that nothing follows is frozen: 405; once it has been followed entries are taken."""
+    first, second = pair
+    first.tiles.freeze("Log frozen")
+    one, other = requests_v2(2)
+    for _ in range(2):
+        assert first.call("POST", "/api/v2/log/entries", one).status == 405
+    first.shards.successor = lambda: None
+    assert not first.shards.follow()
+    follows(pair)
+    assert first.shards.follow()
+    assert first.call("POST", "/api/v2/log/entries", other).status == 201
+    assert second.tiles.checkpoint().size == 1
+
+
+def test_cannot_follow(
+    pair: tuple[Service, Service], requests_v2: Callable[[int], list[bytes]]
+) -> None:
+    """A process that cannot open the next tree says 503, and takes entries once it can."""
+    first, _ = pair
+    first.tiles.freeze("Log frozen")
+
+    def fail() -> None:
+        raise UnavailableError("SERVICE_UNAVAILABLE", "its key is not here")
+
+    first.shards.successor = fail
+    (body,) = requests_v2(1)
+    for _ in range(2):
+        response = first.call("POST", "/api/v2/log/entries", body)
+        assert response.status == 503
+        assert response.header("retry-after") == "1"
+    follows(pair)
+    assert first.call("POST", "/api/v2/log/entries", body).status == 201
+
+
+def test_follow_twice(pair: tuple[Service, Service]) -> None:
+    """Who was late to find a tree frozen does not make a second one follow it."""
+    first, second = pair
+    looks = follows(pair, frozen_first=False)
+    tree = first.log
+    assert first.shards.follow(tree)
+    assert first.shards.follow(tree)
+    assert len(looks) == 1
+    assert first.shards.oldest_first == (first.log, second.log)
+    # The tree that it gives is there already.
+    with pytest.raises(SettingsError):
+        first.shards.follow()
+
+
+def test_named(pair: tuple[Service, Service]) -> None:
+    """Of two trees of one name the newest has it; a name of nobody has none."""
+    first, second = pair
+    follows(pair)
+    assert first.shards.follow()
+    assert first.shards.named(first.key.origin) is second.log
+    assert first.shards.named("other.example") is None
