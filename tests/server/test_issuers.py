@@ -3,15 +3,20 @@
 import base64
 import json
 import logging
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.oidc.hostile import DISCOVERY, RemoteIssuer, Server, serving
+from tests.server.conftest import Server as Process
+from tests.server.conftest import Start
 from touchplate.errors import RefusedError, SettingsError
 from touchplate.keys.pem import encode_pem
 from touchplate.keys.signer import generate
@@ -281,3 +286,64 @@ def test_settings() -> None:
     for wrong in ('issuer = ""', 'colour = "x"', 'issuer = "x"\nrate = "often"', "issuer = 5", ""):
         with pytest.raises(SettingsError, match="rules"):
             parse_settings(f"[[issuers.rules]]\n{wrong}\n".encode(), Path("t.toml"), Path())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_reload_of_a_process(
+    start: Start, tmp_path: Path, remote: RemoteIssuer, workers: int
+) -> None:
+    """Every worker takes up a new file, refuses a bad one, and drops no request meanwhile."""
+    data = tmp_path / "data"
+    data.mkdir(0o700)
+    path = write(tmp_path / "issuers.yaml", "https://first.example")
+    (data / "touchplate.toml").write_text('[issuers]\nfile = "../issuers.yaml"\n')
+    (data / "touchplate.toml").chmod(0o600)
+    server = start(data, "--workers", str(workers))
+    server.wait_until_ready()
+    faults: list[BaseException] = []
+    ended = threading.Event()
+
+    def ask() -> None:
+        try:
+            while not ended.is_set():
+                listed(server)
+        except (OSError, AssertionError) as error:
+            faults.append(error)
+
+    asking = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in asking:
+        thread.start()
+    try:
+        assert "https://first.example" in listed(server)
+        write(path, "https://second.example", remote)
+        until(lambda: all("https://second.example" in listed(server) for _ in range(20)))
+        write(path, text="oidc-issuers: [")
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: sum("line 1" in line for line in server.errors) >= workers)
+        assert all("https://second.example" in listed(server) for _ in range(20))
+        write(path, "https://third.example", remote)
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda: all("https://third.example" in listed(server) for _ in range(20)))
+        body = request_body(remote.own.mint(EMAIL, datetime.now(UTC)))
+        assert server.request("POST", "/api/v2/signingCert", body)[0] == 200
+    finally:
+        ended.set()
+        for thread in asking:
+            thread.join()
+    assert faults == []
+
+
+def listed(server: Process) -> set[str]:
+    """Give who is believed, asked over a connection of its own."""
+    status, body = server.get("/api/v2/configuration")
+    assert status == 200
+    return {row.get("issuerUrl", "") for row in json.loads(body)["issuers"]}
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait until something is so, for twenty seconds at most."""
+    end = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.1)
