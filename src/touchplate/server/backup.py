@@ -35,6 +35,8 @@ _TUF: Final = "tuf/"
 _TIMESTAMP: Final = ".timestamp.json"
 # Below a log's name: what the database implies, and notes that are made for the copy.
 _IMPLIED: Final = ("tile", "stamps", "published", "loading")
+# Of the public halves of keys.
+_PUBLIC: Final = ".pub"
 # In the data folder: what is copied in another way, or made again.
 _NOT_COPIED: Final = ("lock", "upkeep.lock", "instance.lock", "index.db")
 
@@ -127,7 +129,7 @@ def _marks(
             origins.get(name, ct_origin(origin)),
             log.size,
             log.root,
-            folder.load_key(name).public_key.pem(),
+            folder.public_key(name).pem(),
         )
         for name, log in logs.items()
     )
@@ -199,7 +201,10 @@ def _keys(objects: Path) -> Iterator[str]:
 
 
 def _write_folder(writer: Writer, path: Path, *, keys: bool) -> None:
-    """Add the data folder's own files: what is at its top, certificates, and keys."""
+    """Add the data folder's own files: what is at its top, certificates, and keys.
+
+    Without keys their public halves are in it, by which others are refused.
+    """
     found: list[Path] = [
         each
         for each in sorted(path.iterdir())
@@ -208,8 +213,12 @@ def _write_folder(writer: Writer, path: Path, *, keys: bool) -> None:
         and not each.name.startswith(".")
         and ".db" not in each.name
     ]
-    for name in ("certificates", *(("keys",) if keys else ())):
-        found += sorted(each for each in (path / name).iterdir() if each.name[0] != ".")
+    for name in ("certificates", "keys"):
+        found += sorted(
+            each
+            for each in (path / name).iterdir()
+            if each.name[0] != "." and (keys or name != "keys" or each.suffix == _PUBLIC)
+        )
     for each in found:
         name = f"data/{each.relative_to(path).as_posix()}"
         if not is_name(name):
