@@ -163,21 +163,15 @@ def test_damaged(place: Place) -> None:
     assert out.get("checkpoint") is None
 
 
-class DamagedObjects:
-    """A store in which an entry has changed."""
+class DamagedObjects(MemoryObjects):
+    """A copy of a store in which an entry of the first bundle has changed."""
 
     def __init__(self, objects: ObjectStore) -> None:
-        self._objects = objects
-
-    def get(self, key: str) -> bytes | None:
-        """Give the object, with its last octet changed if it is a bundle."""
-        data = self._objects.get(key)
-        if data is not None and "/entries/" in key:
-            return data[:-1] + bytes((data[-1] ^ 1,))
-        return data
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._objects, name)
+        super().__init__()
+        for key in ("log/tile/entries/000", "log/stamps/000", "log/tile/0/000"):
+            self.put(key, objects.get(key) or b"")
+        bundle = self.get("log/tile/entries/000") or b""
+        self.replace("log/tile/entries/000", bundle[:-1] + bytes((bundle[-1] ^ 1,)))
 
 
 def test_readable(place: Place, tmp_path: Path) -> None:
