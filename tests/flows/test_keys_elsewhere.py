@@ -117,8 +117,10 @@ class Instance:
     def fails(self) -> None:
         """See that signing fails within the deadline, and says that it is the service."""
         began = time.monotonic()
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError) as caught:
             self.sign(b"nobody gets this")
+        # rekor 1.5.2 (#2801): what is inside is told in the log, not to clients.
+        assert not any(word in str(caught.value) for word in ("token 't", "KMS", "pkcs11", ".so"))
         assert time.monotonic() - began < DEADLINE_SECONDS
 
     def recovers(self) -> None:

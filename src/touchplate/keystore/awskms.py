@@ -162,7 +162,7 @@ class _Client:
         try:
             answer: dict[str, Any] = getattr(client, name)(KeyId=self._place.key, **given)
         except ClientError as error:
-            raise self._translate(str(error.response["Error"].get("Code")), permission) from error
+            raise self._translate(error.response, permission) from error
         except BotoCoreError as error:
             raise _without_answer(error) from error
         return answer
@@ -173,17 +173,19 @@ class _Client:
                 self._client = _open(self._place, self._secrets)
             return self._client
 
-    def _translate(self, code: str, permission: str) -> TouchplateError:
+    def _translate(self, answer: dict[str, Any], permission: str) -> TouchplateError:
         """Say what AWS said; its own text is for the log of AWS."""
         key = f"AWS KMS key {self._place.key!r}"
-        if code in _DENIED:
+        code = str(answer["Error"].get("Code"))
+        if code in _CREDENTIALS:
+            return RefusedError("SERVICE_REFUSED", f"AWS does not accept the credentials ({code})")
+        # What stands before the service, a proxy or an endpoint's policy, has words of its own.
+        if code in _DENIED or answer["ResponseMetadata"].get("HTTPStatusCode") == 403:
             return RefusedError(
                 "SERVICE_REFUSED",
                 f"{key}: we lack the permission kms:{permission}",
                 hint=f"allow kms:{permission} on the key for the role that these credentials have",
             )
-        if code in _CREDENTIALS:
-            return RefusedError("SERVICE_REFUSED", f"AWS does not accept the credentials ({code})")
         if code == "NotFoundException":
             return SettingsError("KEY_NOT_FOUND", f"there is no {key}", hint="and in this region?")
         if code in ("InvalidKeyUsageException", "UnsupportedOperationException"):
