@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -233,15 +233,17 @@ def test_rules(tmp_path: Path, remote: RemoteIssuer) -> None:
     path = write(tmp_path / "c.yaml", remote)
     rule = RuleSettings(issuer=remote.url, allowed_subjects=("*@example.com",))
     with world_of(path, rule) as world:
-        assert authenticate(world, remote, "a@example.com")
+        assert authenticate(world, remote, "a@example.com").san.value == "a@example.com"
         with pytest.raises(RefusedError, match="allowed subjects"):
             authenticate(world, remote, "a@example.com.evil.org")
-        assert world.deployment.issuers.authenticate(world.token("a@b.org"), world.clock())
-    for changes in ({"require_amr": ("mfa",)}, {"require_acr": ("2",)}):
-        with (
-            world_of(path, replace(RuleSettings(issuer=remote.url), **changes)) as world,
-            pytest.raises(RefusedError),
-        ):
+        own_token = world.token("a@b.org")
+        own_identity = world.deployment.issuers.authenticate(own_token, world.clock())
+        assert own_identity.san.value == "a@b.org"
+    for strict in (
+        RuleSettings(issuer=remote.url, require_amr=("mfa",)),
+        RuleSettings(issuer=remote.url, require_acr=("2",)),
+    ):
+        with world_of(path, strict) as world, pytest.raises(RefusedError):
             authenticate(world, remote)
 
 
@@ -251,15 +253,53 @@ def test_rate(tmp_path: Path, remote: RemoteIssuer) -> None:
     rule = RuleSettings(issuer=remote.url, rate=parse_rate("2/h burst 2"))
     with world_of(path, rule) as world:
         for email in ("a@example.com", "b@example.com"):
-            assert authenticate(world, remote, email)
+            assert authenticate(world, remote, email).san.value == email
         with pytest.raises(TooOftenError):
             authenticate(world, remote)
-        now = world.clock()
-        assert world.deployment.issuers.authenticate(world.token(), now)
-        with pytest.raises(RefusedError):
-            RemoteIssuer(Server(1)).own.mint(EMAIL, now) and authenticate(
-                world, RemoteIssuer(remote.server, "/x")
-            )
+        own_identity = world.deployment.issuers.authenticate(world.token(), world.clock())
+        assert own_identity.issuer == world.issuer
+
+
+def test_rate_counts_what_was_proven(tmp_path: Path, remote: RemoteIssuer) -> None:
+    """Tokens that prove nothing use up nobody's rate."""
+    path = write(tmp_path / "c.yaml", remote)
+    rule = RuleSettings(issuer=remote.url, rate=parse_rate("1/h burst 1"))
+    with world_of(path, rule) as world:
+        for _ in range(5):
+            with pytest.raises(RefusedError):
+                authenticate(world, RemoteIssuer(remote.server))  # signed with another key
+        assert authenticate(world, remote).issuer == remote.url
+
+
+@pytest.mark.slow
+def test_hanging_issuer(start: Start, tmp_path: Path, remote: RemoteIssuer) -> None:
+    """While an issuer hangs the server answers others at once, and its own at the deadline."""
+    data = tmp_path / "data"
+    data.mkdir(0o700)
+    write(tmp_path / "issuers.yaml", remote)
+    (data / "touchplate.toml").write_text('[issuers]\nfile = "../issuers.yaml"\n')
+    (data / "touchplate.toml").chmod(0o600)
+    server = start(data)
+    server.wait_until_ready()
+    remote.server.answers[DISCOVERY] = lambda _: hang(remote.server)
+    body = request_body(remote.own.mint(EMAIL, datetime.now(UTC)))
+    began = time.monotonic()
+    with ThreadPoolExecutor(8) as pool:
+        late = [pool.submit(server.request, "POST", "/api/v2/signingCert", body) for _ in range(8)]
+        for _ in range(20):
+            asked = time.monotonic()
+            assert remote.url in listed(server)
+            assert time.monotonic() - asked < 2
+            time.sleep(0.1)
+        assert not any(each.done() for each in late)
+        assert all(each.result()[0] >= 400 for each in late)
+    assert 9 < time.monotonic() - began < 14
+    assert remote.server.count(DISCOVERY) == 1
+
+
+def hang(server: Server) -> None:
+    """Answer nothing until the test ends."""
+    server.ended.wait(30)
 
 
 def test_rule_for_nobody(tmp_path: Path, remote: RemoteIssuer) -> None:
