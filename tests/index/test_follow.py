@@ -3,6 +3,7 @@ import random
 import time
 from base64 import b64encode
 from collections.abc import Sequence
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -250,6 +251,19 @@ def test_gives_way() -> None:
         milliseconds = timedelta(milliseconds=1)
         assert [patient._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [250, 1000, 125]
         assert [hasty._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [0, 0, 0]
+
+
+def test_closed_one_makes_way(tmp_path: Path) -> None:
+    """An index that is closed leaves the log to the next one at once, not after its lease."""
+    with opened() as (log,), closing(SQLiteIndex(tmp_path / "index.db")) as database:
+        for count in (1, 2):
+            index = index_of(database, log, settings=IndexSettings(poll=timedelta(milliseconds=2)))
+            log.append(body(count))
+            index.start()
+            try:
+                wait_for(index, log)
+            finally:
+                index.close()
 
 
 def test_one_leads() -> None:

@@ -12,7 +12,7 @@ from threading import Event, Thread
 from time import sleep
 from typing import Final, NamedTuple
 
-from touchplate.errors import TouchplateError
+from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.index.candidates import Budget, BudgetSpentError, candidates
 from touchplate.index.cursor import Cursor, encode_cursor, parse_cursor
 from touchplate.index.follow import Follower
@@ -76,10 +76,18 @@ class Index:
         self._thread.start()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; another process may follow at once."""
         self._closing.set()
-        if self._thread is not None:
-            self._thread.join()
+        if self._thread is None:
+            return
+        self._thread.join()
+        self._thread = None
+        try:
+            for tree, (leads, _) in self._known.items():
+                if leads:
+                    self._database.lead(tree.name, self._holder, self._now_ms(), 0)
+        except UnavailableError as error:
+            _logger.warning("the index is followed again in %s: %s", self._settings.lease, error)
 
     def catch_up(self, report: Callable[[Progress], None] | None = None) -> None:
         """Index all that the log has now, in this thread; another process may do a part of it.
