@@ -108,9 +108,12 @@ class Discovery:
         """Give the keys of an issuer that a table names, or that matched one of its patterns."""
         name = _name(issuer)
         with self._lock:
+            kept = self._matched if issuer.pattern else self._named
+            found = kept.get(name)
+            if found is None:
+                found = kept[name] = RemoteKeys(self, issuer)
             if not issuer.pattern:
-                return self._named.setdefault(name, RemoteKeys(self, issuer))
-            found = self._matched.setdefault(name, RemoteKeys(self, issuer))
+                return found
             self._matched.move_to_end(name)
             if len(self._matched) > MAX_PATTERN_ISSUERS:
                 self._matched.popitem(last=False)
