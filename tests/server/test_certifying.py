@@ -1,5 +1,6 @@
 """The authority of a deployment: the operator's own chain, others beside it, forms, and gRPC."""
 
+import asyncio
 import base64
 import json
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from cryptography import x509
 
 from touchplate.ca import create_chain
+from touchplate.ca.routes import routes
 from touchplate.clients.request import certificate_request_pem
 from touchplate.errors import SettingsError, TouchplateError
 from touchplate.formats.certificate import parse_certificate
@@ -20,6 +22,7 @@ from touchplate.server.config import parse_settings
 from touchplate.server.settings import CaSettings, ServeSettings
 from touchplate.testing import World
 from touchplate.testing.world import EMAIL, START
+from touchplate.transport.asgi import Request, Response
 from touchplate.verify import Artifact, identity, verify
 
 
@@ -170,3 +173,57 @@ def test_settings_file(tmp_path: Path) -> None:
         with pytest.raises(TouchplateError) as caught:
             parse_settings(b"[ca]\n" + wrong, tmp_path / "t.toml", tmp_path)
         assert caught.value.code == "SETTINGS_INVALID"
+
+
+@pytest.mark.parametrize("form", ["embedded", "detached", "none"])
+def test_answered_directly(form: Any) -> None:
+    """A request that is answered without ASGI has the same answer, and its token in the header."""
+    with World(settings=replace(ServeSettings(), ca=CaSettings(sct=form))) as world:
+        route = world.app.direct[(b"POST", b"/api/v2/signingCert")]
+        request = base64.b64encode(certificate_request_pem(generate()).encode()).decode()
+        body = json.dumps({"certificateSigningRequest": request}).encode()
+        headers = [(b"authorization", f"Bearer {world.token()}".encode())]
+
+        async def ask_directly(given: list[tuple[bytes, bytes]]) -> Response:
+            future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+            world.app.call_direct(route, ("127.0.0.1", 1), given, body, future.set_result)
+            async with asyncio.timeout(10):
+                return await future
+
+        assert asyncio.run(ask_directly(headers)).status == 200
+        assert asyncio.run(ask_directly([])).status == 400
+        world.check()
+
+
+def test_key_elsewhere() -> None:
+    """A key that is not in this process signs in a thread, and the loop goes on meanwhile."""
+
+    class Elsewhere:
+        """A key store that takes its time."""
+
+        def __init__(self, signer: Signer) -> None:
+            self.public_key, self.algorithm = signer.public_key, signer.algorithm
+            self.inner = signer
+
+        def sign(self, message: bytes) -> bytes:
+            """Sign in another thread than the loop's."""
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            return self.inner.sign(message)
+
+    with World() as world:
+        certifying = world.deployment.certifying
+        authority = certifying.issuance.authority()
+        slow = replace(authority, signer=Elsewhere(authority.signer))  # type: ignore[arg-type]  # enough of one
+        issuance = replace(certifying.issuance, authority=lambda: slow)
+        (route, *_) = routes(issuance, certifying.issuers)
+        request = base64.b64encode(certificate_request_pem(generate()).encode()).decode()
+        body = json.dumps({"certificateSigningRequest": request}).encode()
+        headers = {"authorization": world.token()}
+        asked = Request("POST", "/api/v2/signingCert", headers=headers, body=body)
+
+        async def handle() -> Response:
+            return await route.handler(asked)
+
+        assert asyncio.run(handle()).status == 200
+        world.check()

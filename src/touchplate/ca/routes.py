@@ -1,8 +1,6 @@
 """Fulcio's HTTP: v2 and v1 signingCert, trust bundle, root certificates, configuration."""
 
-import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from typing import Final
 
 from touchplate.ca.answer import (
@@ -15,11 +13,12 @@ from touchplate.ca.answer import (
     answer_v2,
 )
 from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, fault_of
-from touchplate.ca.issue import Issuance, Issued
-from touchplate.ca.request import MAX_REQUEST, SigningRequest, parse_v1, parse_v2
+from touchplate.ca.issue import Issuance
+from touchplate.ca.request import MAX_REQUEST, parse_v1, parse_v2
+from touchplate.ca.signing_route import SigningRoute, SubmitThen
 from touchplate.errors import TouchplateError
 from touchplate.oidc.issuers import Issuer
-from touchplate.transport.asgi import Handler, Request, Response, Route, wait
+from touchplate.transport.asgi import Request, Response, Route
 
 V2: Final = "/api/v2/signingCert"
 V1: Final = "/api/v1/signingCert"
@@ -31,12 +30,16 @@ def routes(
     issuance: Issuance,
     issuers: Callable[[], Iterable[Issuer]],
     others: Callable[[], Iterable[Chain]] = tuple,
+    submit_then: SubmitThen | None = None,
 ) -> tuple[Route, ...]:
     """Answer for the authority.
 
     `issuers` is asked each time: the file of issuers may be read again while we serve; so are
-    `others`, the chains (DER) that are published beside the one that issues.
+    `others`, the chains (DER) that are published beside the one that issues. `submit_then` is the
+    quick way into the log, of the event loop; without it `issuance.submit` serves.
     """
+    v2 = SigningRoute(issuance, parse_v2, answer_v2, submit_then)
+    v1 = SigningRoute(issuance, parse_v1, answer_v1, submit_then)
 
     async def trust_bundle(_: Request) -> Response:
         try:
@@ -57,8 +60,8 @@ def routes(
             return answer_fault(fault_of(error, NO_CONFIGURATION))
 
     return (
-        Route("POST", V2, _signer(issuance, parse_v2, answer_v2), MAX_REQUEST),
-        Route("POST", V1, _signer(issuance, parse_v1, answer_v1), MAX_REQUEST),
+        Route("POST", V2, v2.handle, MAX_REQUEST, direct_for=v2.direct),
+        Route("POST", V1, v1.handle, MAX_REQUEST, direct_for=v1.direct),
         Route("GET", "/api/v2/trustBundle", trust_bundle),
         Route("GET", "/api/v2/configuration", get_configuration),
         Route("GET", "/api/v1/rootCert", root_cert),
@@ -69,30 +72,3 @@ def published(issuance: Issuance, others: Callable[[], Iterable[Chain]]) -> tupl
     """Give every chain, the one that issues first; each once."""
     active = tuple(certificate.der for certificate in issuance.authority().chain)
     return (active, *(chain for chain in others() if chain != active))
-
-
-def _signer(
-    issuance: Issuance,
-    parse: Callable[[bytes, str], SigningRequest],
-    answer: Callable[[Issued], Response],
-) -> Handler:
-    async def sign(request: Request) -> Response:
-        try:
-            asked = parse(request.body, request.headers.get("authorization", ""))
-            fetching = issuance.prepare(asked.token)
-            if fetching is not None:
-                # What came of it, or that it is late, `start` finds out without waiting again.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(MAX_KEYS_SECONDS):
-                        await wait(fetching)
-            issuing = issuance.start(asked)
-            if issuing.sct is not None:
-                # Only waits: what the log answered is `finish`'s to judge.
-                with suppress(TouchplateError, TimeoutError):
-                    async with asyncio.timeout(issuance.max_log_seconds):
-                        await wait(issuing.sct)
-            return answer(issuing.finish(0))
-        except TouchplateError as error:
-            return answer_fault(fault_of(error))
-
-    return sign

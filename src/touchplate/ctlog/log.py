@@ -100,6 +100,13 @@ class CertificateLog:
         """
         return self._append(self.roots.check(chain, precertificate=True, is_signed=True))
 
+    def own_submission(self, chain: tuple[bytes, ...]) -> Submission:
+        """Give the entry of such a precertificate to who appends it to `log` and promises itself.
+
+        Raises as `submit_own` does.
+        """
+        return self._submission(self.roots.check(chain, precertificate=True, is_signed=True))
+
     def promise(self, record: bytes) -> SignedCertificateTimestamp:
         """Sign the promise for an entry that the log holds, with the entry's own time and index.
 
@@ -129,10 +136,11 @@ class CertificateLog:
         return self._objects.get(self._issuer_key(fingerprint))
 
     def _append(self, chain: SubmittedChain) -> Future[SignedCertificateTimestamp]:
-        issuers = tuple(self._store_issuer(item.der) for item in chain.issuers)
-        submission = _submission(chain, issuers)
         # Runs in the log's thread after the commit: a signature and no more.
-        return _then(self.log.append(submission), self._promise_of)
+        return _then(self.log.append(self._submission(chain)), self._promise_of)
+
+    def _submission(self, chain: SubmittedChain) -> Submission:
+        return _submission(chain, tuple(self._store_issuer(item.der) for item in chain.issuers))
 
     def _promise_of(self, receipt: Receipt) -> SignedCertificateTimestamp:
         return self.promise(receipt.record)

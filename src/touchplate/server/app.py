@@ -133,7 +133,7 @@ class App:
         self.direct = {
             (route.method.encode(), route.pattern.encode()): route
             for route in routes
-            if route.direct is not None
+            if route.direct is not None or route.direct_for is not None
         }
         """Routes that `call_direct` takes, by method and path."""
         self._executor = executor
@@ -187,8 +187,9 @@ class App:
         try:
             scope: Scope = {"method": route.method, "client": client, "headers": headers}
             _, state = self._admit(route, scope)
-            assert route.direct is not None  # noqa: S101  so says `self.direct`
-            route.direct(body, reply)
+            direct = route.direct if route.direct_for is None else route.direct_for(headers)
+            assert direct is not None  # noqa: S101  so says `self.direct`
+            direct(body, reply)
         except Exception as error:  # noqa: BLE001  as in `_serve`
             reply(error)
 

@@ -35,6 +35,7 @@ from touchplate.server.certifying import (
     Certifying,
     open_authority,
     read_others,
+    submit_in_loop,
     submit_to,
 )
 from touchplate.server.certificate_log import LazyLeafIndex, accepted_roots
@@ -254,7 +255,12 @@ def build(
         return Deployment(
             origin=origin,
             routes=(
-                *ca_routes(issuance, certifying.issuers, certifying.others),
+                *ca_routes(
+                    issuance,
+                    certifying.issuers,
+                    certifying.others,
+                    submit_in_loop(certificates, settings.ca),
+                ),
                 *tlog_routes(
                     shards, index.find_v1 if index else None, _attestations(stores, shards)
                 ),

@@ -1,5 +1,6 @@
 """The certificate authority of a deployment: its chain, made here or the operator's, and others."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from touchplate import ca, ctlog
+from touchplate.ca.signing_route import SubmitThen, Told
 from touchplate.errors import SettingsError, TouchplateError
 from touchplate.formats.certificate import Certificate, parse_pem_certificates
 from touchplate.keys.signer import Signer
@@ -15,6 +17,8 @@ from touchplate.oidc.issuers import Issuer
 from touchplate.server import vault as names
 from touchplate.server.settings import CaSettings, Origin
 from touchplate.server.vault import Vault, open_chain
+from touchplate.tilelog.entry import Receipt
+from touchplate.tilelog.eventloop import LoopAppender
 
 # RFC 5280, appendix A.1: a name in a certificate has at most 64 characters.
 MAX_NAME: Final = 64
@@ -70,6 +74,40 @@ def submit_to(log: ctlog.CertificateLog, settings: CaSettings) -> ca.Submit:
     if settings.sct == "embedded":
         return log.submit_own
     return partial(log.submit, precertificate=False)
+
+
+def submit_in_loop(log: ctlog.CertificateLog, settings: CaSettings) -> SubmitThen | None:
+    """Give the way into the log for what the authority signs in an event loop, if it signs any."""
+    return LoopSubmitter(log) if settings.sct == "embedded" else None
+
+
+class LoopSubmitter:
+    """Logs precertificates from an event loop, whichever one is running; one thread calls it."""
+
+    def __init__(self, log: ctlog.CertificateLog) -> None:
+        self._log = log
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._appender: LoopAppender | None = None
+
+    def __call__(self, chain: tuple[bytes, ...], told: Told) -> None:
+        """Log a chain and have `told` called in the loop, later and once; raises as the log does.
+
+        Many that are committed together cost the loop one waking.
+        """
+        loop, appender = asyncio.get_running_loop(), self._appender
+        if appender is None or loop is not self._loop:
+            self._loop = loop
+            appender = self._appender = LoopAppender(self._log.log, loop)
+        appender.append_then(self._log.own_submission(chain), partial(self._promise, told))
+
+    def _promise(self, told: Told, outcome: Receipt | Exception) -> None:
+        if isinstance(outcome, Receipt):
+            try:
+                told(self._log.promise(outcome.record))
+            except TouchplateError as error:  # the log's key is elsewhere, and failed
+                told(error)
+        else:
+            told(outcome)
 
 
 def _read_certificates(path: Path) -> tuple[Certificate, ...]:

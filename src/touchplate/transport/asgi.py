@@ -107,7 +107,8 @@ class Route:
 
     `direct` does what `handler` does for a path without parameters that needs nothing but the body:
     the server may call it instead, and saves the task and the messages of a call by ASGI. With
-    `direct_if` it does so for requests with such headers only.
+    `direct_if` it does so for requests with such headers only. `direct_for` gives the direct
+    handler for a request's headers, where it needs more than the body.
     """
 
     method: str
@@ -117,6 +118,7 @@ class Route:
     is_limited: bool = True
     direct: DirectHandler | None = None
     direct_if: HeadersCheck | None = None
+    direct_for: Callable[[Sequence[tuple[bytes, bytes]]], DirectHandler] | None = None
 
 
 def waiting(direct: DirectHandler) -> Handler:
