@@ -27,9 +27,11 @@ from touchplate.formats.trusted_root import encode_trusted_root, parse_trusted_r
 from touchplate.keys import public
 from touchplate.testing.world import EMAIL, World
 from touchplate.verify import Artifact, Verifier, policy
+from touchplate.verify.trust import MAX_CHECKPOINTS
 
-DISTINCT: Final = 1000
-"""Bundles of one instance; each has its own key, certificate and log entry."""
+DISTINCT: Final = MAX_CHECKPOINTS + 44
+"""Bundles of one instance; each has its own key, certificate and log entry. There are more than a
+verifier remembers checkpoints, so that it opens each anew in every round."""
 
 _PUBLIC_IDENTITY: Final = (
     "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/"

@@ -10,6 +10,9 @@ Two threads are compared with one by wall clock, so these columns mean something
 cores. The last one is the bound: the bare signatures of the floor in two threads, in the same
 rounds. No verifier that is a Python program can gain more.
 
+Each comparison has its seconds: three rounds at least, and no more than fit. The whole takes one to
+two minutes, of which a third is to make the bundles.
+
 The conformance suite has few bundles that are verified over and over, so all of their checkpoints
 are remembered and in neither column; the bundles of an instance are too many for that.
 """
@@ -22,15 +25,22 @@ from concurrent.futures import ThreadPoolExecutor
 
 from bench import corpus
 
-_ROUNDS = 7
+_ROUNDS = (3, 9)
+"""At least, and at most."""
+_CPU_SECONDS = 8
+_THREAD_SECONDS = 4
 
 
 def medians(
-    works: Mapping[str, Callable[[], None]], clock: Callable[[], float]
-) -> dict[str, float]:
-    """Give the median seconds of a round of each work, rounds alternating, collector off."""
+    works: Mapping[str, Callable[[], None]], clock: Callable[[], float], seconds: float
+) -> tuple[dict[str, float], int]:
+    """Give the median time of a round of each work and the rounds, alternating, collector off.
+
+    The first round only warms up. None begins after so many seconds, if there are enough.
+    """
     taken: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(_ROUNDS + 1):
+    turn, until = 0, time.monotonic() + seconds
+    while turn <= _ROUNDS[0] or (turn <= _ROUNDS[1] and time.monotonic() < until):
         for name, work in works.items():
             gc.collect()
             gc.disable()
@@ -39,7 +49,8 @@ def medians(
             if turn:
                 taken[name].append(clock() - begun)
             gc.enable()
-    return {name: statistics.median(rounds) for name, rounds in taken.items()}
+        turn += 1
+    return {name: statistics.median(rounds) for name, rounds in taken.items()}, turn - 1
 
 
 def in_two(
@@ -57,17 +68,18 @@ def in_two(
 
 def main() -> None:
     """Print microseconds for each bundle and the ratios, for each set of bundles."""
-    print(f"verify in process, medians of {_ROUNDS} rounds, CPU microseconds for each bundle")
-    print(f"{'bundles':40}{'floor':>7}{'ours':>7}{'peer':>7}", end="")
+    print("verify in process, medians of rounds, CPU microseconds for each bundle")
+    print(f"{'bundles':40}{'rounds':>7}{'floor':>7}{'ours':>7}{'peer':>7}", end="")
     print(f"{'ours/floor':>12}{'peer/ours':>11}{'2 threads':>11}{'bound':>7}")
     for batch in corpus.batches():
         count = len(batch.cases)
-        cpu = medians(
+        cpu, rounds = medians(
             {"floor": batch.replay_floor, "ours": batch.verify_ours, "peer": batch.verify_peer},
             time.process_time,
+            _CPU_SECONDS,
         )
         with ThreadPoolExecutor(2) as pool:
-            wall = medians(
+            wall, _ = medians(
                 {
                     "one": batch.verify_ours,
                     "two": in_two(pool, batch, corpus.Batch.verify_ours),
@@ -75,8 +87,9 @@ def main() -> None:
                     "bare two": in_two(pool, batch, corpus.Batch.replay_signatures),
                 },
                 time.perf_counter,
+                _THREAD_SECONDS,
             )
-        print(f"{f'{batch.name} ({count})':40}", end="")
+        print(f"{f'{batch.name} ({count})':40}{rounds:7}", end="")
         for name in ("floor", "ours", "peer"):
             print(f"{cpu[name] / count * 1e6:7.0f}", end="")
         print(

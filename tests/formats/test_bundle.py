@@ -456,6 +456,22 @@ def test_what_is_usual(shape: str) -> None:
             assert not bundle_module._is_all(members, text.count('"') + quotes)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_null_is_no_string(shape: str) -> None:
+    """What may be null is counted as that, so that no other member hides in its place."""
+    members = good(shape)
+    material = members["verificationMaterial"]
+    entry = (material.get("tlogEntries") or [{}])[0]
+    for holder, name in ((entry, "inclusionPromise"), (material, "timestampVerificationData")):
+        before = holder.get(name)
+        holder[name] = None
+        text = json.dumps(members)
+        if bundle_module._usual(members) is not None:
+            assert bundle_module._is_all(members, text.count('"'))
+        if before is not None:
+            holder[name] = before
+
+
 def test_one_member_beside_another() -> None:
     """A second signer, content or timestamp is never overlooked."""
     for shape in SHAPES:
