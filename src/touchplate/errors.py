@@ -157,6 +157,7 @@ CODES: Final[dict[str, str]] = {
     "ENTRY_REFUSED": "The log does not take this entry.",
     "ENTRY_EXISTS": "The log holds an equal entry already and does not return it.",
     "LOG_FROZEN": "This log takes no more entries.",
+    "PROFILE_BROKEN": "A logged certificate is not as its authority issues them.",
     "CHAIN_REFUSED": "The certificate chain submitted does not lead to an accepted root.",
     "POLICY_OID_REFUSED": "The timestamp policy asked for is not offered.",
     "FILE_EXISTS": "The output file exists and overwriting was not asked for.",

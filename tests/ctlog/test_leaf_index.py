@@ -12,7 +12,7 @@ from tests.ctlog.places import Place, open_place
 from touchplate.ctlog import leaf_index
 from touchplate.ctlog.leaf_index import LeafIndex, find_in_tiles
 from touchplate.errors import UnavailableError
-from touchplate.storage.index import IndexDatabase
+from touchplate.storage.index import IndexDatabase, encode_entry
 from touchplate.storage.index_memory import MemoryIndex
 from touchplate.storage.schemes import open_index
 
@@ -95,7 +95,7 @@ def test_terms_of_others(full: Place) -> None:
     index = LeafIndex(full.log.log, database, "x", step=TILE)
     hashes = leaves(full)
     wrong = index._term(hashes[200])
-    postings = [wrong + leaf_index.encode_entry(entry) for entry in range(TILE)]
+    postings = [wrong + encode_entry(entry) for entry in range(TILE)]
     database.add("x", 0, TILE, postings, full.log.log.root_at(TILE))
 
     assert index.find(hashes[200], ENTRIES) == 200

@@ -26,7 +26,7 @@ from touchplate.formats import der
 from touchplate.formats.certificate import TIME_STAMPING, parse_certificate
 from touchplate.formats.timestamp_request import TimestampRequest
 from touchplate.server.settings import TsaSettings
-from touchplate.transport.asgi import Request
+from touchplate.transport.asgi import Request, Response
 from touchplate.tsa import Stamping, StampSettings
 from touchplate.tsa.routes import answer, routes
 
@@ -371,4 +371,8 @@ def test_example_is_direct() -> None:
         found: list[object] = []
         route.direct(body, found.append)
         asked = Request("POST", "", headers={"content-type": QUERY}, body=body)
-        assert found == [asyncio.run(route.handler(asked))]
+
+        async def ask(request: Request = asked) -> Response:
+            return await route.handler(request)
+
+        assert found == [asyncio.run(ask())]

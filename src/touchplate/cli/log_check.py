@@ -25,7 +25,10 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--entries", action="store_true", help="check the signature in each entry too"
     )
     parser.add_argument(
-        "--jobs", type=_jobs, metavar="N", help="how many processes read (default: one a processor)"
+        "--jobs",
+        type=parse_jobs,
+        metavar="N",
+        help="how many processes read (default: one a processor)",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
@@ -59,7 +62,7 @@ def _tell(name: str, audit: "Audit", *, entries: bool) -> None:
     if audit.faults:
         print(f"{name}: DAMAGED: {len(audit.faults) + audit.more} faults in {audit.size} entries")
         return
-    checked = f", {audit.signed} signatures checked" if entries and name != "ct" else ""
+    checked = f", {audit.signed} signatures checked" if entries else ""
     print(f"{name}: whole: {audit.size} entries, root {audit.root.hex()}{checked}")
 
 
@@ -87,7 +90,8 @@ def _json(audits: "dict[str, Audit]") -> str:
     )
 
 
-def _jobs(text: str) -> int:
+def parse_jobs(text: str) -> int:
+    """Read how many processes may read."""
     if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MAX_JOBS):
         raise ArgumentTypeError(f"{text[:20]!a} is not a number from 1 to {MAX_JOBS}")
     return int(text)

@@ -8,6 +8,7 @@ VERBS = {
     "search": ("search", "search a transparency log: what was signed in a name"),
     "serve": ("serve", "run an instance: authority, logs, timestamps, issuer, trust root"),
     "log": ("log", "look after the logs of your own instance"),
+    "ct": ("ct", "look after the certificate log of your own instance"),
     "backup": ("backup", "write your own instance to one file, while it runs"),
     "restore": ("restore", "restore an instance from a backup"),
     "keys": ("keys", "try, make and list the keys of your own instance"),

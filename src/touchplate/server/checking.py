@@ -7,12 +7,13 @@ one. Nothing is written. Parts of a log are read by several processes.
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 from urllib.parse import unquote, urlsplit
 
+from touchplate.ctlog.check import check_record
 from touchplate.entries.logged import check_logged
 from touchplate.errors import MalformedError, SettingsError, VerificationError
 from touchplate.formats import ct
@@ -28,7 +29,7 @@ from touchplate.server.witnessing import load_policy
 from touchplate.storage.database import LogDatabase, LogState
 from touchplate.storage.objects import ObjectStore
 from touchplate.storage.schemes import open_log, open_objects
-from touchplate.tilelog.audit import Audit, Auditor, Fault, Part, count_parts
+from touchplate.tilelog.audit import Audit, Auditor, CheckEntry, Fault, Part, count_parts
 from touchplate.tilelog.bundle import record_data, split_records
 from touchplate.tilelog.imports import check_imported
 from touchplate.tilelog.seal import Sealer
@@ -59,10 +60,19 @@ class Place(NamedTuple):
                 reading_settings(self.name),
                 database,
                 objects,
-                check_entry=_check_body if self.entries and self.name != CT else None,
+                check_entry=_entry_check(self.name, objects) if self.entries else None,
                 is_leaf_identity=self.name != CT,
             )
             yield database, objects, auditor
+
+
+def _entry_check(name: str, objects: ObjectStore) -> CheckEntry:
+    """Give what proves an entry: its own signature, and the profile of a certificate."""
+    if name != CT:
+        return _check_body
+    # The few issuers that all entries have.
+    find = lru_cache(maxsize=64)(lambda digest: objects.get(f"{CT}/issuer/{digest.hex()}"))
+    return partial(check_record, find_issuer=find)
 
 
 def check_logs(
