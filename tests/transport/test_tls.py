@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from touchplate.errors import UnavailableError
+from touchplate.errors import RefusedError, UnavailableError
 from touchplate.transport.http import HttpTransport, TransportSettings
 
 
@@ -108,3 +108,22 @@ def test_other_host(served: tuple[str, Path]) -> None:
     url, pem = served
     with pytest.raises(UnavailableError, match="TLS"):
         HttpTransport(TransportSettings(ca_file=str(pem))).request("GET", url)
+
+
+def test_more_authorities(served: tuple[str, Path]) -> None:
+    """Authorities may be added to the system's, and the host is checked with them too."""
+    url, pem = served
+    certificate = pem.read_text().partition("-----BEGIN CERTIFICATE")
+    settings = TransportSettings(more_authorities=certificate[1] + certificate[2])
+    assert HttpTransport(settings).request("GET", url).body == b"hello"
+    with pytest.raises(UnavailableError, match="TLS"):
+        HttpTransport(settings).request("GET", url.replace("127.0.0.1", "localhost"))
+
+
+def test_public_only(served: tuple[str, Path]) -> None:
+    """A name or address of this machine is refused where only public ones are meant."""
+    url, _ = served
+    transport = HttpTransport(TransportSettings(public_only=True))
+    for each in (url, url.replace("127.0.0.1", "localhost")):
+        with pytest.raises(RefusedError, match="not public"):
+            transport.request("GET", each)
