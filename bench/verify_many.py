@@ -10,8 +10,8 @@ Two threads are compared with one by wall clock, so these columns mean something
 cores. The last one is the bound: the bare signatures of the floor in two threads, in the same
 rounds. No verifier that is a Python program can gain more.
 
-Each comparison has its seconds: three rounds at least, and no more than fit. The whole takes one to
-two minutes, of which a third is to make the bundles.
+Each comparison has its seconds: three rounds at least, and no more than fit. The whole takes about
+a minute and a half of CPU time.
 
 The conformance suite has few bundles that are verified over and over, so all of their checkpoints
 are remembered and in neither column; the bundles of an instance are too many for that.
@@ -27,8 +27,8 @@ from bench import corpus
 
 _ROUNDS = (3, 9)
 """At least, and at most."""
-_CPU_SECONDS = 8
-_THREAD_SECONDS = 4
+_CPU_SECONDS = 6
+_THREAD_SECONDS = 3
 
 
 def medians(
