@@ -59,7 +59,8 @@ class Sealer:
             else:
                 raise missing(tile_path(self._settings.entries_tile, sealed // TILE_WIDTH))
         self.put(full, state)
-        self.note(state)
+        # Read again: while we wrote objects another process may have noted more than we saw then.
+        self.note(self._tiles.state())
         return sealed
 
     def put(
