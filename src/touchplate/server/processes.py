@@ -263,8 +263,22 @@ class Supervisor:
     def _start_due(self, now: float) -> None:
         for number, place in enumerate(self._places):
             if not place.pid and now >= place.due:
-                place.pid = self._signals.fork(partial(self._be, number))
-                place.began = now
+                try:
+                    place.pid = self._signals.fork(partial(self._be, number))
+                except OSError as error:
+                    # No memory or no process left for us just now: the other workers go on.
+                    self._delay(place, now, stable=False)
+                    log.error(  # noqa: TRY400  the operator's to mend
+                        "worker %d was not started: %s; again in %.1f s", number, error, place.delay
+                    )
+                else:
+                    place.began = now
+
+    @staticmethod
+    def _delay(place: _Place, now: float, *, stable: bool) -> None:
+        """Say when the next process of a place begins: later each time that the last one failed."""
+        place.delay = FIRST_DELAY if stable else min(MAX_DELAY, 2 * place.delay or FIRST_DELAY)
+        place.due = now + place.delay
 
     def _be(self, number: int) -> int:
         """Be a worker; give its exit status."""
@@ -308,9 +322,7 @@ class Supervisor:
             if not pid:
                 continue
             place.pid = 0
-            stable = now - place.began >= STABLE_SECONDS
-            place.delay = FIRST_DELAY if stable else min(MAX_DELAY, 2 * place.delay or FIRST_DELAY)
-            place.due = now + place.delay
+            self._delay(place, now, stable=now - place.began >= STABLE_SECONDS)
             if self._kill_at is None:
                 code = os.waitstatus_to_exitcode(status)
                 how = f"by signal {-code}" if code < 0 else f"with status {code}"
