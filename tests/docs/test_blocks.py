@@ -7,6 +7,7 @@ import pytest
 
 from tests.docs.pages import PAGES, RUN, SHOWN, Block, blocks_of, commands_of, missing_from, name_of
 from tests.docs.session import Session
+from tests.servers import hsm
 
 RUNNING = [page for page in PAGES if any(block.language in RUN for block in blocks_of(page))]
 
@@ -26,6 +27,8 @@ def test_blocks_run(page: Path, tmp_path: Path) -> None:
     """What the page says happens, happens, in the order of the page."""
     if "$ curl " in page.read_text("utf-8") and shutil.which("curl") is None:
         pytest.skip("the page uses curl, which is not installed")
+    if "$ softhsm2-util " in page.read_text("utf-8") and (reason := hsm.why_not()) is not None:
+        pytest.skip(reason)
     with Session(tmp_path / "page") as session:
         for block in blocks_of(page):
             if block.language in RUN:
