@@ -203,6 +203,34 @@ def test_hanging_issuer(server: Server, path: str) -> None:
     assert server.count(path) == 1
 
 
+def test_deadline_of_its_own(place: Place) -> None:
+    """Who waits is let go at the deadline, also if the transport does not keep it."""
+    ended = Event()
+
+    class Stuck(Fixed):
+        def request(self, method: str, url: str, **given: Any) -> Response:
+            ended.wait(20)
+            return super().request(method, url, **given)
+
+    discovery = Discovery(
+        time.monotonic, ignore, times=FetchTimes(deadline=0.3), open_transport=lambda _: Stuck({})
+    )
+    table = Authenticator([Issuer(place.issuer.url)], discover=discovery.keys_of)
+    token = place.mint()
+    try:
+        fetching = table.prepare(token)
+        assert fetching is not None
+        assert fetching.result(2) is None
+        assert table.prepare(token) is None  # nothing more to wait for
+        began = time.monotonic()
+        with pytest.raises(UnavailableError):
+            table.authenticate(token, NOW)
+        assert time.monotonic() - began < 0.2
+    finally:
+        ended.set()
+        settle()
+
+
 def wait_for(event: Event) -> None:
     """Hang until the test ends."""
     event.wait(20)

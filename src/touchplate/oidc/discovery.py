@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Lock, Thread
+from threading import Lock, Thread, Timer
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -220,6 +220,7 @@ class RemoteKeys:
         self._discovery = discovery
         self._issuer = issuer
         self._lock = Lock()
+        self._settling = Lock()
         self._keys: IssuerKeys | None = None
         self._fetched_at = 0.0
         # The last attempt: when it began, and why it failed.
@@ -278,10 +279,20 @@ class RemoteKeys:
 
     def _begin(self, now: float) -> None:
         future: Future[None] = Future()
-        if self._discovery.start(self._issuer, lambda: self._fetch(future)):
+        # Whoever waits is let go at the deadline, also where the transport cannot keep it: a name
+        # that does not resolve is waited for by the system.
+        timer = Timer(self._discovery.times.deadline, self._let_go, (future,))
+        timer.daemon = True
+        if self._discovery.start(self._issuer, lambda: self._fetch(future, timer)):
             self._under_way, self._tried_at = future, now
+            timer.start()
 
-    def _fetch(self, future: "Future[None]") -> None:
+    def _let_go(self, future: "Future[None]") -> None:
+        with self._settling:
+            if not future.done():
+                future.set_result(None)
+
+    def _fetch(self, future: "Future[None]", timer: Timer) -> None:
         # Stands if a bug of ours ends this thread: nobody waits for ever.
         failure: TouchplateError | None = UnavailableError("SERVICE_UNAVAILABLE", "fetching failed")
         keys: IssuerKeys | None = None
@@ -293,7 +304,8 @@ class RemoteKeys:
             self._discovery.report(f"keys of issuer {self._issuer.url}: {error.code}: {error}")
         finally:
             self._take(keys, failure)
-            future.set_result(None)
+            timer.cancel()
+            self._let_go(future)
 
     def _take(self, keys: IssuerKeys | None, failure: TouchplateError | None) -> None:
         times = self._discovery.times
