@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from touchplate.errors import MalformedError, RefusedError, SettingsError, TouchplateError
+from touchplate.formats import certificate_builder as build
 from touchplate.formats.timestamp import parse_timestamp_response
 from touchplate.formats.timestamp_request import TimestampRequest, encode_timestamp_request
 from touchplate.keys.signer import PrivateKeySigner, generate
@@ -301,3 +302,72 @@ def test_ed25519_is_refused() -> None:
     """Clients do not accept Ed25519 in timestamps."""
     with pytest.raises(TouchplateError):
         own_authority("ed25519")
+
+
+def with_intermediate(*, purpose: bool = True) -> tuple[PrivateKeySigner, tuple[bytes, ...]]:
+    """Make a chain of three: leaf, intermediate, root."""
+    keys = [generate("ecdsa-p256") for _ in range(3)]
+    names = [build.encode_name("example.com", name) for name in ("tsa", "between", "root")]
+    start = NOW.replace(microsecond=0)
+    validity = (start - timedelta(hours=1), start + timedelta(days=100))
+    usual = (
+        (
+            build.key_usage(build.KEY_USAGE_SIGN),
+            build.extended_key_usage(build.TIME_STAMPING, critical=True),
+        ),
+        (
+            build.key_usage(build.KEY_USAGE_ISSUE),
+            build.basic_constraints(0),
+            *([build.extended_key_usage(build.TIME_STAMPING)] if purpose else []),
+        ),
+        (build.key_usage(build.KEY_USAGE_ISSUE), build.basic_constraints(None)),
+    )
+    chain = []
+    for place, extensions in enumerate(usual):
+        above = min(place + 1, 2)
+        identifiers = (
+            build.subject_key_identifier(keys[place].public_key.spki),
+            build.authority_key_identifier(build.key_identifier(keys[above].public_key.spki)),
+        )
+        chain.append(
+            build.sign_certificate(
+                names[place],
+                keys[place].public_key.spki,
+                (*extensions, *identifiers),
+                serial=place + 1,
+                issuer=names[above],
+                validity=validity,
+                signer=keys[above],
+            )
+        )
+    return keys[0], tuple(chain)
+
+
+@pytest.mark.skipif(OPENSSL is None, reason="the program openssl is not installed")
+@pytest.mark.parametrize("include_chain", [True, False])
+def test_intermediate(tmp_path: Path, include_chain: bool) -> None:
+    """A chain with an intermediate is verified by openssl, with all of it inside or beside."""
+    signer, chain = with_intermediate()
+    authority = Stamping.load(
+        signer, chain, lambda: NOW, StampSettings(include_chain=include_chain)
+    )
+    asked = request("sha384", wants_certificates=True)
+    (tmp_path / "query.tsq").write_bytes(encode_timestamp_request(asked))
+    (tmp_path / "reply.tsr").write_bytes(authority.stamp(asked))
+    pems = [x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in chain]
+    (tmp_path / "root.pem").write_bytes(pems[2])
+    (tmp_path / "between.pem").write_bytes(pems[1])
+    assert OPENSSL is not None
+    command = [OPENSSL, "ts", "-verify", "-queryfile", "query.tsq", "-in", "reply.tsr"]
+    command += ["-CAfile", "root.pem", "-attime", str(int(NOW.timestamp()))]
+    command += [] if include_chain else ["-untrusted", "between.pem"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert "Verification: OK" in done.stdout + done.stderr
+
+
+def test_intermediate_without_purpose() -> None:
+    """An intermediate that is not for time stamping stops the start."""
+    signer, chain = with_intermediate(purpose=False)
+    with pytest.raises(SettingsError, match="may not issue for time stamping"):
+        Stamping.load(signer, chain, lambda: NOW)
