@@ -12,15 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.ctlog.places import NOW, Place, new_authority
+from touchplate.ca.profile import precertify
 from touchplate.ctlog import AcceptedRoots
 from touchplate.errors import MalformedError, RefusedError
 from touchplate.keys.signer import generate
+from touchplate.oidc.identity import Identity, SubjectName
 
 Chain = tuple[bytes, ...]
 AUTHORITY = new_authority()
 OTHER = new_authority()
 ISSUING, ROOT = (certificate.der for certificate in AUTHORITY.chain)
 ROOTS = AcceptedRoots([ROOT])
+PRECERTIFICATE = precertify(
+    AUTHORITY,
+    AUTHORITY.signer.public_key,
+    Identity("https://idp.example.com", "user", SubjectName("email", "dev@example.com"), ""),
+    NOW,
+).chain
 POISON = x509.ObjectIdentifier("1.3.6.1.4.1.11129.2.4.3")
 
 
@@ -146,3 +154,22 @@ def test_nothing_is_logged_for_what_is_refused(place: Place) -> None:
         place.log.submit((PRECERT, ISSUING), precertificate=True)
 
     assert place.log.tree_head().size == 0
+
+
+@given(st.integers(0, 2), st.integers(0, 2000), st.integers(0, 7), st.integers(0, 2000))
+def test_any_changed_chain(which: int, place: int, bit: int, cut: int) -> None:
+    """A chain with any bit of any certificate changed, or one cut off, is refused by name."""
+    chain = [bytearray(each) for each in PRECERTIFICATE]
+    changed = chain[which]
+    changed[place % len(changed)] ^= 1 << bit
+    if cut < len(changed):
+        del changed[cut:]
+    with pytest.raises((MalformedError, RefusedError)):
+        AcceptedRoots([ROOT]).check([bytes(each) for each in chain], precertificate=True)
+
+
+@given(st.lists(st.binary(max_size=40), min_size=1, max_size=4), st.booleans())
+def test_any_bytes_as_chain(chain: list[bytes], precertificate: bool) -> None:
+    """Any bytes in the place of certificates are refused by name."""
+    with pytest.raises((MalformedError, RefusedError)):
+        ROOTS.check(chain, precertificate=precertificate)
