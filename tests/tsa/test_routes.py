@@ -5,6 +5,7 @@ import hashlib
 import json
 from base64 import b64encode
 from datetime import UTC, datetime
+from threading import get_ident
 
 import pytest
 from cryptography import x509
@@ -213,3 +214,36 @@ def test_chain(accept: str) -> None:
 def test_any_body(body: bytes, content_type: str) -> None:
     """Any body is stamped or refused, never a fault of ours."""
     assert post(body, content_type).status in {200, 400}
+
+
+class FarSigner:
+    """A key that is elsewhere: asking for a signature may take long."""
+
+    def __init__(self) -> None:
+        self.public_key = SIGNER.public_key
+        self.algorithm = SIGNER.algorithm
+        self.threads: set[int] = set()
+
+    def sign(self, message: bytes) -> bytes:
+        """Sign, and note in which thread."""
+        self.threads.add(get_ident())
+        return SIGNER.sign(message)
+
+    def sign_digest(self, digest: bytes) -> bytes:
+        """Sign a digest."""
+        return SIGNER.sign_digest(digest)
+
+
+def test_far_key_does_not_hold_the_loop() -> None:
+    """A key that is not in this process signs in another thread, and no request is direct."""
+    signer = FarSigner()
+    route, _ = routes(Stamping.load(signer, CHAIN, lambda: NOW))
+    request = Request("POST", route.pattern, headers={"content-type": QUERY}, body=query())
+
+    async def stamp() -> Response:
+        return await route.handler(request)
+
+    assert asyncio.run(stamp()).status == 200
+    assert route.direct is None
+    assert signer.threads
+    assert get_ident() not in signer.threads
