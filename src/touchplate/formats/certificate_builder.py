@@ -115,8 +115,13 @@ def encode_tbs_head(
     if not 0 < serial <= MAX_SERIAL:
         raise AssertionError("a serial number is positive and of at most 20 octets")
     not_before, not_after = validity
-    times = der.sequence(der.certificate_time(not_before), der.certificate_time(not_after))
+    times = _validity(not_before, not_after)
     return b"".join((_VERSION_3, der.integer(serial), signature, issuer, times, subject, spki))
+
+
+@lru_cache(maxsize=8)  # whole seconds: many certificates begin in the same one
+def _validity(not_before: datetime, not_after: datetime) -> bytes:
+    return der.sequence(der.certificate_time(not_before), der.certificate_time(not_after))
 
 
 def encode_tbs(head: bytes, extensions: Iterable[bytes]) -> bytes:
