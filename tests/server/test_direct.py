@@ -152,7 +152,7 @@ def test_answer() -> None:
     """Status, headers and body are those of the response, the date among them; it is counted."""
 
     async def talk(_: Seen, opened: Opened) -> None:
-        for body in (b"hello", b"", b"x" * 90_000):
+        for body in (b"hello", b"", b"x" * 60_000):
             opened[1].write(post("/echo", body))
             assert await read(opened[0]) == (
                 201,
@@ -166,7 +166,7 @@ def test_answer() -> None:
             )
 
     seen = run(talk)
-    assert seen.direct == [b"hello", b"", b"x" * 90_000]
+    assert seen.direct == [b"hello", b"", b"x" * 60_000]
     assert seen.counted == [("POST", "/echo", 201)] * 3
 
 
@@ -216,6 +216,19 @@ def test_too_large() -> None:
 
     seen = run(talk)
     assert seen.direct == seen.usual == []
+
+
+def test_large() -> None:
+    """A large body goes by ASGI, which counts what all of them hold in memory."""
+
+    async def talk(_: Seen, opened: Opened) -> None:
+        for size in (65_536, 65_537):
+            opened[1].write(post("/echo", b"x" * size))
+            assert (await read(opened[0]))[2] == b"x" * size
+
+    seen = run(talk)
+    assert list(map(len, seen.direct)) == [65_536]
+    assert list(map(len, seen.usual)) == [65_537]
 
 
 @pytest.mark.parametrize("path", ["/fail", "/refuse"])

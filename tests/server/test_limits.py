@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from touchplate.errors import TouchplateError
 from touchplate.keys.signer import generate
+from touchplate.server.app import MAX_HELD_BYTES
 from touchplate.server.identities import submitter_of
 from touchplate.server.limits import ClientTable, Limits, client_of
 from touchplate.server.rate import Rate, parse_rate
@@ -267,6 +268,19 @@ def test_too_many_at_once() -> None:
         assert limited.transport.request("GET", limited.url + "/healthz").status == 200
         limited.app._active = 0
         assert post(limited, POSTS[1]).status == 400
+
+
+def test_too_much_at_once() -> None:
+    """What clients have sent of bodies that are under way is bounded, all of them together."""
+    with world() as limited:
+        large = b" " * 10_000
+        for path in POSTS:
+            limited.app._held = MAX_HELD_BYTES - len(large)
+            assert post(limited, path, large).status not in {200, 201, 503}
+            limited.app._held += 1
+            response = post(limited, path, large)
+            assert (response.status, response.header("retry-after")) == (503, "1")
+            assert limited.app._held == MAX_HELD_BYTES - len(large) + 1
 
 
 def test_identity_of_tokens() -> None:

@@ -17,6 +17,7 @@ from touchplate.server.limits import Headers, Limits
 from touchplate.transport.asgi import (
     BodyTooLargeError,
     ClientGoneError,
+    Message,
     Receive,
     Request,
     Response,
@@ -32,6 +33,8 @@ log = logging.getLogger("touchplate.server")
 
 MAX_PATH_CHARACTERS: Final = 4096
 _SOON: Final = timedelta(seconds=1)
+# Of the bodies of all requests under way in one process, what clients have sent so far.
+MAX_HELD_BYTES: Final = 256 << 20
 
 # Seen by the metrics: method and pattern of the route (never the path itself), and the status.
 Observer = Callable[[str, str, int], None]
@@ -118,7 +121,8 @@ def _walk(
 class App:
     """The whole service as one ASGI 3 application; `executor` runs handlers' blocking work.
 
-    Above `max_active` requests under way more are refused with 503; health is always told.
+    Above `max_active` requests under way, or `MAX_HELD_BYTES` of their bodies, more are refused
+    with 503; health is always told.
     """
 
     def __init__(
@@ -140,6 +144,7 @@ class App:
         self._observe = observe
         self._limits = limits or Limits()
         self._active = 0
+        self._held = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; other ASGI scopes are not spoken."""
@@ -225,9 +230,23 @@ class App:
         receive: Receive,
     ) -> Response:
         self._active += 1
+        held = 0
+
+        async def hold() -> Message:
+            nonlocal held
+            message = await receive()
+            size = len(message.get("body", b""))
+            held += size
+            self._held += size
+            if self._held > MAX_HELD_BYTES:
+                raise UnavailableError(
+                    "SERVICE_UNAVAILABLE", "too many large requests at once", retry_after=_SOON
+                )
+            return message
+
         try:
             address, state = self._admit(route, scope)
-            body = await _body(headers, receive, route.max_body)
+            body = await _body(headers, hold, route.max_body)
             response = await route.handler(
                 Request(
                     method=scope["method"],
@@ -249,6 +268,7 @@ class App:
             return _with(response, *state) if state else response
         finally:
             self._active -= 1
+            self._held -= held
 
     def _admit(self, route: Route, scope: Scope) -> tuple[str | None, Headers]:
         """Hold a request to the limits; give its client's address, and headers for its answer."""

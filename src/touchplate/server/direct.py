@@ -19,6 +19,8 @@ from touchplate.transport.asgi import Response, Route
 
 # Of a request that asks for more than an answer, or for another one to scripts.
 _NOT_PLAIN: Final = frozenset({b"expect", b"origin", b"transfer-encoding", b"upgrade"})
+# What is larger is counted while it comes, which ASGI allows; few requests are.
+_MAX_BODY: Final = 64 * 1024
 _MAX_LENGTH_DIGITS: Final = 9
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -157,7 +159,9 @@ class DirectProtocol(BoundedProtocol):
                 return None
             if name == b"content-length":
                 length = value
-        if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS or int(length) > route.max_body:
+        if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
+            return None
+        if int(length) > min(route.max_body, _MAX_BODY):
             return None
         if route.direct_if is not None and not route.direct_if(self.headers):
             return None
