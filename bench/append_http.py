@@ -341,22 +341,23 @@ def show(setup: Setup, result: Result) -> None:
 
 
 def show_scaling(results: dict[Setup, Result]) -> None:
-    """Print two workers against one, at 64 clients: as measured, and what CPU alone allows."""
-    print("\ntwo workers against one, 64 clients")
+    """Print two workers against one: as measured, and what CPU alone allows."""
     for setup, (rows, _) in results.items():
         one = results.get(Setup(setup.store, 1, setup.index))
         if setup.workers != 2 or one is None:
             continue
-        before, after = one[0][64], rows[64]
-        # In floors: the machine may have been at another speed.
-        more = (after.cpu / after.floor) / (before.cpu / before.floor)
-        everything = after.cpu + after.stores + after.own
-        print(
-            f"  {setup}: {after.rate / before.rate:.2f} times the rate, with the load on the same"
-            f" two cores, which by its CPU could be {2 / everything:.0f}/s at most;"
-            f" CPU of an entry {more:.2f} times, so {2 / more:.2f} times the rate"
-            " on two cores of its own if they are kept busy"
-        )
+        print(f"\n{setup}, against one")
+        for clients in (64, 256):
+            before, after = one[0][clients], rows[clients]
+            # In floors: the machine may have been at another speed.
+            more = (after.cpu / after.floor) / (before.cpu / before.floor)
+            everything = after.cpu + after.stores + after.own
+            print(
+                f"  {clients} clients: {after.rate / before.rate:.2f} times the rate, with load and"
+                f" stores on the same cores, which by CPU have room for {2 / everything:.0f}/s;"
+                f" CPU of an entry {more:.2f} times: on two cores of its own,"
+                f" if they are kept busy, {2 / more:.2f} times the rate"
+            )
 
 
 def main() -> None:
