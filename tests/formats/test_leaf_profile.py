@@ -164,6 +164,15 @@ PLANTED: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: make({"last": build.encode_extension("1.3.6.1.4.1.11129.2.4.3", der.null())}),
         "is not critical",
     ),
+    "no object identifier": (
+        lambda: make(
+            {
+                "subject": USUAL["subject"],
+                "last": der.sequence(der.tlv(der.OID, b"\x2b\x98"), der.octet_string(b"")) + POISON,
+            }
+        ),
+        "extension 2b98 does not belong there",
+    ),
     "promise before": (lambda: make({"last": PROMISES + POISON}), "a precertificate holds a"),
 }
 

@@ -22,7 +22,7 @@ from touchplate.formats.certificate import (
     Certificate,
     Extension,
 )
-from touchplate.formats.element import oid_octets, oid_text
+from touchplate.formats.element import DerError, oid_octets, oid_text
 from touchplate.formats.extensions import EXTENSIONS, decode_extensions
 from touchplate.formats.sct import parse_sct_list
 
@@ -77,15 +77,15 @@ def _find_in_head(certificate: Certificate, issuer: Certificate) -> Iterator[str
 def _find_in_order(certificate: Certificate) -> Iterator[str]:
     found = tuple(certificate.extensions)
     unknown = [oid for oid in found if oid not in _ORDER]
-    yield from (f"extension {oid_text(oid)} does not belong there" for oid in unknown)
-    yield from (f"extension {oid_text(oid)} is missing" for oid in _USUAL if oid not in found)
+    yield from (f"extension {_name(oid)} does not belong there" for oid in unknown)
+    yield from (f"extension {_name(oid)} is missing" for oid in _USUAL if oid not in found)
     places = [_ORDER.index(oid) for oid in found if oid in _ORDER]
     if places != sorted(places):
         yield "the extensions are in another order"
     for oid, extension in certificate.extensions.items():
         if extension.critical is not (oid in _CRITICAL) and oid in _ORDER:
             is_critical = "critical" if extension.critical else "not critical"
-            yield f"extension {oid_text(oid)} is {is_critical}"
+            yield f"extension {_name(oid)} is {is_critical}"
 
 
 def _find_in_values(certificate: Certificate, issuer: Certificate) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _find_in_values(certificate: Certificate, issuer: Certificate) -> Iterator[s
     ):
         value = certificate.value(oid)
         if value is not None and value != expected:
-            yield f"extension {oid_text(oid)} holds something else"
+            yield f"extension {_name(oid)} holds something else"
     try:
         if SUBJECT_ALT_NAME in certificate.extensions and len(certificate.alternative_names) != 1:
             yield f"{len(certificate.alternative_names)} subject alternative names, not one"
@@ -139,3 +139,11 @@ def _find_in_last(certificate: Certificate, *, is_precertificate: bool) -> Itera
             yield "it holds several promises"
     except MalformedError as error:
         yield str(error)
+
+
+def _name(oid: bytes) -> str:
+    """Name an extension; the reader of certificates takes any octets for its type."""
+    try:
+        return oid_text(oid)
+    except DerError:
+        return oid.hex()
