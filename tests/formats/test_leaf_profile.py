@@ -179,12 +179,13 @@ PLANTED: dict[str, tuple[Callable[[], bytes], str]] = {
 
 @pytest.mark.parametrize("case", PLANTED)
 def test_planted(case: str) -> None:
-    """What was planted is named, and nothing else."""
+    """What was planted is named, and nothing else but what follows from it."""
     make_it, named = PLANTED[case]
     found = violations(make_it())
 
-    assert len(found) == (2 if case == "after its issuer" and len(found) == 2 else 1), found
-    assert named in found[0]
+    assert any(named in each for each in found)
+    # Another library does not read such a type, so it finds no signature either.
+    assert len(found) == (2 if case == "no object identifier" else 1), found
 
 
 @pytest.mark.parametrize(
