@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Final
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent
-BENCHMARKS: Final = ("verify_process", "verify_many", "tilelog", "append_http", "index")
+BENCHMARKS: Final = (
+    "verify_process",
+    "verify_many",
+    "tilelog",
+    "append_http",
+    "timestamps",
+    "index",
+)
 
 
 def main(names: list[str]) -> int:
