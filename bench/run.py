@@ -17,6 +17,7 @@ BENCHMARKS: Final = (
     "verify_many",
     "tilelog",
     "append_http",
+    "certificates",
     "timestamps",
     "index",
 )

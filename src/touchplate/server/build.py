@@ -29,6 +29,7 @@ from touchplate.oidc.issuer import OwnIssuer
 from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import openapi
 from touchplate.server import vault as names
+from touchplate.server.certificate_log import LazyLeafIndex, accepted_roots
 from touchplate.server.certifying import (
     COMMON_NAME,
     MAX_NAME,
@@ -38,7 +39,6 @@ from touchplate.server.certifying import (
     submit_in_loop,
     submit_to,
 )
-from touchplate.server.certificate_log import LazyLeafIndex, accepted_roots
 from touchplate.server.counts import Counts
 from touchplate.server.health import (
     Check,
