@@ -177,6 +177,8 @@ def test_threshold(data: st.DataObject) -> None:
         ("quorum w1\x7f", "the byte 0x7f"),
         ("quorum\u00a0w1", "no line begins with"),
     ],
+    # The keys are made anew in each process, and names must agree in all.
+    ids=map(str, itertools.count()),
 )
 def test_malformed(line: str, reason: str) -> None:
     """What is wrong is said with the number of its line."""

@@ -374,9 +374,7 @@ class CtSettings:
     @property
     def ctlog(self) -> CtlogSettings:
         """Give what the log itself takes of this."""
-        return CtlogSettings(
-            self.submissions == "open", self.not_after_start, self.not_after_limit
-        )
+        return CtlogSettings(self.submissions == "open", self.not_after_start, self.not_after_limit)
 
 
 @dataclass(frozen=True, slots=True)
