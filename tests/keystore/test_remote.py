@@ -18,7 +18,11 @@ from touchplate.keystore.remote import RemoteSigner
 KEY, OTHER = generate("ecdsa-p256"), generate("ecdsa-p256")
 
 
-@pytest.mark.parametrize("ask", [OTHER.sign_digest, lambda _: b"", KEY.sign], ids=str)
+@pytest.mark.parametrize(
+    "ask",
+    [OTHER.sign_digest, lambda _: b"", KEY.sign],
+    ids=["another key", "nothing", "another message"],
+)
 def test_wrong_signature(ask: Callable[[bytes], bytes]) -> None:
     """Another key's signature, none at all, and one over something else are all refused."""
     signer = RemoteSigner("there", KEY.public_key, ask)
