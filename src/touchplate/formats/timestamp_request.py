@@ -151,8 +151,9 @@ def encode_timestamp_request(request: TimestampRequest) -> bytes:
 
 
 def parse_json_request(data: bytes) -> TimestampRequest:
-    """Read the JSON form, at most 1024 bytes (LIMIT_EXCEEDED, TIMESTAMP_MALFORMED, ALGORITHM_REFUSED).
+    """Read the JSON form, at most 1024 bytes.
 
+    Raises LIMIT_EXCEEDED, TIMESTAMP_MALFORMED or ALGORITHM_REFUSED.
     The nonce is a JSON integer of any size. The policy is given as it stands: see `is_oid`.
     """
     if len(data) > MAX_JSON:
