@@ -72,4 +72,4 @@ def test_dependencies(service: bool) -> None:
         for extra in table["optional-dependencies"].values():
             wanted |= declared(extra) - NEVER_IMPORTED
 
-    assert imported(service=service) <= wanted
+    assert imported(service=service) == wanted
