@@ -30,7 +30,7 @@ def act(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded wi
             os.environ,
             Path(arguments.out),
             tree_id=arguments.tree,
-            progress=lambda done: progress("exported", done),
+            progress=lambda done, size: progress("exported", done, size),
         )
     checkpoint = exported.checkpoint
     print(f"exported {checkpoint.origin} at size {checkpoint.size}, {exported.added} new entries")

@@ -1,11 +1,11 @@
 """Make the search index of an instance again: every entry is read and proven on the way."""
 
 import os
-import sys
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from touchplate.cli.environment import now
+from touchplate.cli.progress import Progress
 from touchplate.cli.service import load_server
 
 
@@ -18,18 +18,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def act(arguments: Namespace, settings: Any) -> int:  # noqa: ANN401 - loaded with the server
     """Give 0 if the index now reaches the newest checkpoint."""
-    shown = sys.stderr.isatty()
+    with Progress() as progress:
 
-    def report(progress: Any) -> None:  # noqa: ANN401 - the same
-        if shown:
-            line = f"{progress.indexed} of {progress.size} entries"
-            print(f"\r{line:<78}", end="", file=sys.stderr, flush=True)
+        def report(tree: Any) -> None:  # noqa: ANN401 - the same
+            progress(f"tree {tree.tree_id}", tree.indexed, tree.size)
 
-    trees = load_server("reindexing").reindex(
-        settings, os.environ, now, resume=arguments.resume, report=report
-    )
-    if shown:
-        print(f"\r{'':<78}\r", end="", file=sys.stderr, flush=True)
+        trees = load_server("reindexing").reindex(
+            settings, os.environ, now, resume=arguments.resume, report=report
+        )
     for tree in trees:
         print(f"indexed {tree.indexed} entries of tree {tree.tree_id}, proven in its checkpoint")
     return 0

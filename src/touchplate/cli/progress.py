@@ -27,11 +27,14 @@ class Progress:
             self._what, self._start = what, (now, done)
         self._told = now
         begun, first = self._start
-        rate = (done - first) / (now - begun) if now > begun else 0
-        of = f" of {size} entries, {done * 100 // size} %" if size else " entries"
-        print(
-            f"\r{f'{what} {done}{of}, {rate:.0f}/s':<{_WIDTH}}", end="", file=sys.stderr, flush=True
+        line = (
+            f"{what} {done} of {size} entries, {done * 100 // size} %"
+            if size
+            else f"{what} {done} entries"
         )
+        if done > first and now > begun:  # before that nobody knows how fast it is
+            line += f", {(done - first) / (now - begun):.0f}/s"
+        print(f"\r{line:<{_WIDTH}}", end="", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self

@@ -37,7 +37,7 @@ def export_log(
     out: Path,
     *,
     tree_id: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda _done, _size: None,
 ) -> ExportedLog:
     """Write a tree, as of its published checkpoint, to a folder, or add to an earlier export.
 
@@ -68,7 +68,10 @@ def export_log(
         published = database.published()
         newest = existing(database.state()) if published is None else published
         files = FolderObjects(out, public=True)
-        exported = export(log, tiles, checkpoint_of(newest), files, progress=progress)
+        exported = export(
+            *(log, tiles, checkpoint_of(newest), files),
+            progress=lambda done: progress(done, newest.size),
+        )
     return ExportedLog(exported, encode_vkey(exported.checkpoint.origin, keys[name]))
 
 
