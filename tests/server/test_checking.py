@@ -225,7 +225,7 @@ def test_command(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*words, "--entries"]) == 1
     said = capsys.readouterr().out
     assert f"tlog: entry {FORGED}: SIGNATURE_INVALID" in said
-    assert "tlog: DAMAGED: 1 faults" in said
+    assert "tlog: DAMAGED: 1 fault in" in said
     assert main([*words, "--entries", "--json", "--jobs", "1"]) == 1
     (log,) = json.loads(capsys.readouterr().out)["logs"]
     assert (log["name"], log["whole"], log["size"]) == ("tlog", False, SIZE)

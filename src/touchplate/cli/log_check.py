@@ -60,7 +60,9 @@ def _tell(name: str, audit: "Audit", *, entries: bool) -> None:
     if audit.more:
         print(f"{name}: and {audit.more} more")
     if audit.faults:
-        print(f"{name}: DAMAGED: {len(audit.faults) + audit.more} faults in {audit.size} entries")
+        count = len(audit.faults) + audit.more
+        faults = "1 fault" if count == 1 else f"{count} faults"
+        print(f"{name}: DAMAGED: {faults} in {audit.size} entries")
         return
     checked = f", {audit.signed} signatures checked" if entries else ""
     print(f"{name}: whole: {audit.size} entries, root {audit.root.hex()}{checked}")

@@ -172,8 +172,11 @@ def _print_table(answer: _Answer, *, proven: bool) -> None:
         print("  ".join(map(printable, line)))
     count = len(answer.entries)
     said = f"{count} {'entry' if count == 1 else 'entries'}"
-    for checkpoint in answer.checkpoints:
-        said += f", proven in the tree of {checkpoint.size} that {checkpoint.origin} signed"
+    if answer.checkpoints:
+        trees = (
+            f"the tree of {each.size} that {each.origin} signed" for each in answer.checkpoints
+        )
+        said += f", proven in {' and '.join(trees)}"
     if proven and count:
         said += "; the times are the server's word"
     if answer.has_more:

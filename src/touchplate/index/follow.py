@@ -130,6 +130,7 @@ class Follower:
                 f"the entries up to {size} do not lead to the checkpoint of size {checkpoint.size}",
                 expected=error.expected,
                 found=error.found,
+                hint="find what is wrong: touchplate log check",
             ) from error
 
     def _load_edge(self, size: int) -> Edge:

@@ -86,6 +86,7 @@ def export(
             f"the {checkpoint.size} entries do not lead to the checkpoint's root",
             expected=checkpoint.root.hex(),
             found=edge.root().hex(),
+            hint="find what is wrong: touchplate log check",
         )
     out.put_all(files | _partial_tiles(edge))
     out.replace(CHECKPOINT, checkpoint.envelope.encode())
