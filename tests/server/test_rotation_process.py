@@ -77,6 +77,7 @@ def test_rotate_under_load(
         done = run(data, "rotate")
         assert done.returncode == 0, done.stderr
         assert f"tlog-{number} takes entries from now on" in done.stdout
+        assert done.stderr == ""
         enough = len(running.answered) + 100
         until(lambda: len(running.answered) > enough)  # noqa: B023  called now
     running.stop()

@@ -179,7 +179,7 @@ class Lineage:
             raise UnavailableError("SERVICE_UNAVAILABLE", str(error), hint=error.hint) from error
         self.adopted(log)
         self._described = (*self._described, shard)
-        _logger.warning("the log was rotated: %s takes entries from now on", shard.name)
+        _logger.info("the log was rotated: %s takes entries from now on", shard.name)
         return log
 
     def _open(self, shard: Shard) -> TransparencyLog:
