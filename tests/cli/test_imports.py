@@ -41,6 +41,7 @@ touchplate.entries.pem
 touchplate.entries.protojson
 touchplate.errors
 touchplate.formats
+touchplate.formats.authentication
 touchplate.formats.base64text
 touchplate.formats.bundle
 touchplate.formats.certificate

@@ -8,15 +8,19 @@ never look. docs/reference/formats/second-factor.md has the structure.
     Authentication ::= SEQUENCE {
         amr  SEQUENCE OF UTF8String,
         acr  UTF8String OPTIONAL }
+
+`der` is loaded when there is one: few certificates say it, and every verification asks.
 """
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from touchplate.formats import der
 from touchplate.formats.certificate import Certificate
 from touchplate.formats.element import oid_octets
+
+if TYPE_CHECKING:
+    from touchplate.formats.der import Reader
 
 EXTENSION: Final = "2.5.29.9"
 # 0ad0b046-909d-4cdc-bb4e-0e65ce7b0e95, chosen once.
@@ -82,6 +86,8 @@ def encode_authentication(methods: tuple[str, ...], context: str) -> bytes | Non
     level = context if _fits(context, MAX_CONTEXT) else ""
     if not kept and not level:
         return None
+    from touchplate.formats import der
+
     value = der.sequence(
         der.sequence(*map(der.utf8_string, kept)), der.utf8_string(level) if level else b""
     )
@@ -96,6 +102,8 @@ def decode_authentication(certificate: Certificate) -> Authentication | None:
     octets = certificate.value(_EXTENSION)
     if octets is None:
         return None
+    from touchplate.formats import der
+
     outer = der.Reader(octets, what="the subject's attributes", code="CERTIFICATE_MALFORMED")
     attributes = outer.enter()
     outer.finish()
@@ -114,7 +122,7 @@ def decode_authentication(certificate: Certificate) -> Authentication | None:
     raise attributes.error(f"more than {MAX_ATTRIBUTES} of them")
 
 
-def _read(values: der.Reader) -> Authentication:
+def _read(values: "Reader") -> Authentication:
     value = values.enter()
     values.finish()
     listed = value.enter()
@@ -124,7 +132,7 @@ def _read(values: der.Reader) -> Authentication:
     return Authentication(methods, context)
 
 
-def _texts(listed: der.Reader) -> Iterable[str]:
+def _texts(listed: "Reader") -> Iterable[str]:
     for _ in range(MAX_METHODS):
         if listed.done():
             return
