@@ -11,7 +11,7 @@ from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verify.mint import build, new_key
+from tests.verify.certificates import build, new_key
 from touchplate.errors import MalformedError
 from touchplate.formats import der
 from touchplate.formats.authentication import (

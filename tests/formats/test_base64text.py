@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verify.mint import new_key, spki
+from tests.verify.certificates import new_key, spki
 from touchplate.entries.body import read_base64
 from touchplate.entries.pem import parse_pem
 from touchplate.errors import TouchplateError

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verify.mint import KEY_SHAPES, SHAPES, Mint, b64, only_entry
+from tests.verify.certificates import b64
+from tests.verify.mint import KEY_SHAPES, SHAPES, Mint, only_entry
 from touchplate.errors import MalformedError
 from touchplate.formats import bundle as bundle_module
 from touchplate.formats.bundle import (

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verify.mint import CODE_SIGNING, NAME, Mint, build, new_key, spki, usage
+from tests.verify.certificates import CODE_SIGNING, build, new_key, spki, usage
+from tests.verify.mint import NAME, Mint
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.certificate import (
     MAX_FORM_BYTES,

@@ -4,7 +4,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
-from tests.verify.mint import build, new_key
+from tests.verify.certificates import build, new_key
 from touchplate.errors import MalformedError
 from touchplate.formats.certificate import Certificate, parse_certificate
 from touchplate.formats.extensions import (

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rfc3161_client import decode_timestamp_response
 
-from tests.verify.mint import HASH_IDS, NOW, Mint, oid, sequence, stamp
+from tests.verify.certificates import NOW
+from tests.verify.mint import Mint
+from tests.verify.promises import HASH_IDS, oid, sequence, stamp
 from touchplate.errors import MalformedError
 from touchplate.formats.element import encode
 from touchplate.formats.timestamp import (

@@ -15,34 +15,33 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from tests.verify.mint import (
-    ARTIFACT,
-    ISSUER,
-    NAME,
+from tests.verify.certificates import (
     NOW,
-    SHAPES,
     TIME_STAMPING,
-    V2_LOG,
     Held,
-    Mint,
     authority,
     b64,
     build,
-    ca_json,
-    log_json,
     new_key,
-    note_id,
-    note_line,
-    only_entry,
-    pae,
-    sct,
     sign,
     spki,
-    stamp,
-    statement_about,
     usage,
 )
-from tests.verify.test_verifier import KEY, refused
+from tests.verify.mint import (
+    ARTIFACT,
+    ISSUER,
+    KEY,
+    NAME,
+    SHAPES,
+    V2_LOG,
+    Mint,
+    only_entry,
+    pae,
+    refused,
+    statement_about,
+)
+from tests.verify.promises import note_id, note_line, sct, stamp
+from tests.verify.trust import ca_json, log_json
 from touchplate.errors import TouchplateError
 from touchplate.keys.public import load_public_key
 from touchplate.verify import (

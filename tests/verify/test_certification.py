@@ -12,26 +12,22 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ObjectIdentifier
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
 
-from tests.verify.mint import (
+from tests.verify.certificates import (
     CODE_SIGNING,
     END,
-    ISSUER,
-    NAME,
     NOW,
     START,
     TIME_STAMPING,
     Held,
-    Mint,
     authority,
     b64,
     build,
-    ca_json,
     new_key,
-    stamp,
     usage,
-    window,
 )
-from tests.verify.test_verifier import refused
+from tests.verify.mint import ISSUER, NAME, Mint, refused
+from tests.verify.promises import stamp
+from tests.verify.trust import ca_json, window
 from touchplate.errors import VerificationError
 from touchplate.formats.certificate import CODE_SIGNING as PURPOSE
 from touchplate.formats.certificate import parse_certificate

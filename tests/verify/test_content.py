@@ -7,8 +7,8 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
-from tests.verify.mint import ARTIFACT, NAME, Held, Mint, b64, new_key, only_entry, sign
-from tests.verify.test_verifier import refused
+from tests.verify.certificates import Held, b64, new_key, sign
+from tests.verify.mint import ARTIFACT, NAME, Mint, only_entry, refused
 from touchplate.keys import ed25519ph
 from touchplate.verify import Artifact, Options
 

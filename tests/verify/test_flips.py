@@ -13,8 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verify.mint import ARTIFACT, ISSUER, KEY_SHAPES, NAME, SHAPES, Mint
-from tests.verify.test_verifier import KEY
+from tests.verify.mint import ARTIFACT, ISSUER, KEY, KEY_SHAPES, NAME, SHAPES, Mint
 from touchplate.errors import TouchplateError
 from touchplate.formats.bundle import parse_bundle
 from touchplate.verify import Artifact, Verdict, Verifier, identity

@@ -6,20 +6,9 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from tests.verify.mint import (
-    NAME,
-    V1_LOG,
-    V2_LOG,
-    Mint,
-    b64,
-    new_key,
-    note_id,
-    note_line,
-    only_entry,
-    sign,
-    spki,
-)
-from tests.verify.test_verifier import refused
+from tests.verify.certificates import b64, new_key, sign, spki
+from tests.verify.mint import NAME, V1_LOG, V2_LOG, Mint, only_entry, refused
+from tests.verify.promises import note_id, note_line
 
 
 def resigned(mint: Mint, members: dict[str, Any], text: str, *, name: str = "") -> dict[str, Any]:

@@ -6,20 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.verify.mint import (
-    NAME,
-    NOW,
-    Mint,
-    authority,
-    ca_json,
-    log_json,
-    new_key,
-    only_entry,
-    sct,
-    stamp,
-    stamper,
-)
-from tests.verify.test_verifier import refused
+from tests.verify.certificates import NOW, authority, new_key, stamper
+from tests.verify.mint import NAME, Mint, only_entry, refused
+from tests.verify.promises import sct, stamp
+from tests.verify.trust import ca_json, log_json
 from touchplate.errors import SettingsError
 from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.verify import Options

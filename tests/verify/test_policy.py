@@ -9,7 +9,8 @@ from cryptography.x509.oid import ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.verify.mint import ISSUER, NAME, NOW, Mint, new_key, raw, spki, utf8
+from tests.verify.certificates import NOW, new_key, raw, spki, utf8
+from tests.verify.mint import ISSUER, NAME, Mint
 from touchplate.errors import MalformedError, PolicyError, RefusedError
 from touchplate.formats.authentication import EXTENSION, encode_authentication
 from touchplate.formats.extensions import EXTENSIONS

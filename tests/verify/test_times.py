@@ -9,30 +9,23 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ObjectIdentifier
 
-from tests.verify.mint import (
+from tests.verify.certificates import (
     END,
-    NAME,
     NOW,
     START,
     TIME_STAMPING,
     Held,
-    Mint,
     authority,
     b64,
     build,
-    ca_json,
-    log_json,
     new_key,
-    oid,
-    only_entry,
-    sequence,
     spki,
-    stamp,
     stamper,
     usage,
-    window,
 )
-from tests.verify.test_verifier import refused
+from tests.verify.mint import NAME, Mint, only_entry, refused
+from tests.verify.promises import oid, sequence, stamp
+from tests.verify.trust import ca_json, log_json, window
 from touchplate.verify import Options
 
 SECOND = timedelta(seconds=1)

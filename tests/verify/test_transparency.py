@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.verify.mint import END, NAME, NOW, START, Mint, log_json, new_key, sct, spki, window
-from tests.verify.test_verifier import refused
+from tests.verify.certificates import END, NOW, START, new_key, spki
+from tests.verify.mint import NAME, Mint, refused
+from tests.verify.promises import sct
+from tests.verify.trust import log_json, window
 from touchplate.verify import Options
 
 SECOND = timedelta(seconds=1)
