@@ -54,6 +54,7 @@ touchplate.formats.jsontext
 touchplate.formats.limits
 touchplate.formats.note
 touchplate.formats.sct
+touchplate.formats.standard_extensions
 touchplate.formats.statement
 touchplate.formats.timestamp
 touchplate.formats.timetext

@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.verify.certificates import CODE_SIGNING, build, new_key, spki, usage
+from tests.verify.certificates import CODE_SIGNING, build, new_key, spki
 from tests.verify.mint import NAME, Mint
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.certificate import (
@@ -22,14 +22,13 @@ from touchplate.formats.certificate import (
     MAX_FORMS,
     PRECERT_POISON,
     SCT_LIST,
-    AlternativeName,
-    BasicConstraints,
     Certificate,
     CertificateReader,
     parse_certificate,
     parse_pem_certificates,
 )
 from touchplate.formats.element import DerError, encode, expect, oid_octets
+from touchplate.formats.standard_extensions import AlternativeName, BasicConstraints
 
 MINT = Mint.new(5000)
 LEAF = MINT.leaf()
@@ -114,30 +113,6 @@ def test_authority() -> None:
     assert ca.key_usage == frozenset({"keyCertSign", "cRLSign"})
     assert not ca.is_self_issued
     assert parse_certificate(MINT.root.der).is_self_issued
-
-
-@pytest.mark.parametrize(
-    "names",
-    [(), ("digital_signature",), ("key_agreement", "decipher_only"), ("crl_sign", "key_cert_sign")],
-)
-def test_key_usage(names: tuple[str, ...]) -> None:
-    """Bits of key usage have the names of RFC 5280."""
-    theirs = usage(*names)
-    held = build(new_key("p256", 5101), "x", None, (theirs, True))
-    spelled = {
-        "digitalSignature": theirs.digital_signature,
-        "nonRepudiation": theirs.content_commitment,
-        "keyEncipherment": theirs.key_encipherment,
-        "dataEncipherment": theirs.data_encipherment,
-        "keyAgreement": theirs.key_agreement,
-        "keyCertSign": theirs.key_cert_sign,
-        "cRLSign": theirs.crl_sign,
-        "decipherOnly": theirs.key_agreement and theirs.decipher_only,
-    }
-
-    expected = frozenset(name for name, is_set in spelled.items() if is_set)
-    if names:
-        assert parse_certificate(held.der).key_usage == expected
 
 
 def test_years() -> None:
@@ -293,53 +268,6 @@ def test_odd_structure() -> None:
         value = bytes(size)
         found = parse_certificate(made(extension_of(KEY_USAGE_ID, encode(0x04, value))))
         assert found.extensions[oid_octets("2.5.29.15")].value == value
-
-
-@pytest.mark.parametrize(
-    ("oid", "value"),
-    [
-        ("2.5.29.15", b"\x03\x01\x00"),
-        ("2.5.29.15", b"\x03\x02\x08\x80"),
-        ("2.5.29.15", b"\x03\x02\x01\x81"),
-        ("2.5.29.15", b"\x03\x02\x08\x00"),
-        ("2.5.29.15", b"\x03\x02\xff\x00"),
-        ("2.5.29.15", b"\x03\x04\x00\x80\x00\x00"),
-        ("2.5.29.15", b"\x04\x02\x07\x80"),
-        ("2.5.29.19", b"\x30\x03\x01\x01\x01"),
-        ("2.5.29.19", b"\x30\x03\x01\x01\x00"),
-        ("2.5.29.19", b"\x30\x03\x02\x01\x00"),
-        ("2.5.29.19", b"\x30\x06\x01\x01\xff\x02\x01\xff"),
-        ("2.5.29.37", b"\x30\x00"),
-        ("2.5.29.37", b"\x30\x02\x06\x00"),
-        ("2.5.29.37", b"\x30\x03\x06\x01\x80"),
-        ("2.5.29.37", encode(0x30, encode(0x06, b"\xff" * 3000 + b"\x7f"))),
-        ("2.5.29.17", b"\x30\x03\x81\x01\xff"),
-        ("2.5.29.17", b"\x30\x03\x86\x02a"),
-        ("2.5.29.17", b"\x31\x00"),
-    ],
-)
-def test_malformed_extension(oid: str, value: bytes) -> None:
-    """An extension is refused when it is asked for, if its value is not what it should be."""
-    extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), value)
-    found = parse_certificate(build(new_key("p256", 5104), "x", None, (extension, False)).der)
-    ask: dict[str, Callable[[], object]] = {
-        "2.5.29.15": lambda: found.key_usage,
-        "2.5.29.19": lambda: found.basic_constraints,
-        "2.5.29.37": lambda: found.extended_key_usage,
-        "2.5.29.17": lambda: found.alternative_names,
-    }
-
-    with pytest.raises(MalformedError) as caught:
-        ask[oid]()
-    assert caught.value.code == "CERTIFICATE_MALFORMED"
-
-
-def test_names_that_are_no_identities() -> None:
-    """Host names and addresses are passed over."""
-    san = x509.SubjectAlternativeName([x509.DNSName("example.com"), x509.RFC822Name(NAME)])
-    found = parse_certificate(build(new_key("p256", 5105), "x", None, (san, False)).der)
-
-    assert found.alternative_names == (AlternativeName("email", NAME),)
 
 
 def test_key_of_an_unknown_kind() -> None:

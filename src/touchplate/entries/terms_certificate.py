@@ -7,7 +7,7 @@ does not need, takes repeated extensions too, and leaves what it has found when 
 
 from typing import Final
 
-from touchplate.formats.certificate import MAX_EXTENSIONS, OTHER_NAME_USERNAME
+from touchplate.formats.certificate import MAX_EXTENSIONS
 from touchplate.formats.element import (
     OCTET_STRING,
     OID,
@@ -20,6 +20,7 @@ from touchplate.formats.element import (
     oid_octets,
 )
 from touchplate.formats.extensions import ARC
+from touchplate.formats.standard_extensions import OTHER_NAME_USERNAME
 
 MAX_NAMES: Final = 256
 

@@ -3,8 +3,8 @@
 The outer structure is read once, strictly, with `element.py`; what is costly (the public key, the
 names) is made when first asked for and kept. This is our own reader because `cryptography.x509`
 costs the command line more to import than a whole verification takes; the tests hold the two to
-the same answers. Which extensions Sigstore puts in is `extensions.py`; whether a certificate may
-vouch for another is decided in `verify/path.py`.
+the same answers. What an extension says is in `standard_extensions.py` (RFC 5280) and in
+`extensions.py` (Sigstore); whether a certificate may vouch for another, in `verify/path.py`.
 
 The module is long because a form (`CertificateReader`) holds what `_read` does not look at, so each
 must be changed with the other in sight.
@@ -12,7 +12,6 @@ must be changed with the other in sight.
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NamedTuple, NoReturn, TypeVar
@@ -35,8 +34,15 @@ from touchplate.formats.element import (
     integer,
     oid_name,
     oid_octets,
-    oid_text,
     time,
+)
+from touchplate.formats.standard_extensions import (
+    AlternativeName,
+    BasicConstraints,
+    decode_alternative_names,
+    decode_basic_constraints,
+    decode_extended_key_usage,
+    decode_key_usage,
 )
 from touchplate.keys.pem import encode_pem
 from touchplate.keys.public import PublicKey, load_public_key
@@ -57,23 +63,11 @@ NAME_CONSTRAINTS: Final = oid_octets("2.5.29.30")
 EXTENDED_KEY_USAGE: Final = oid_octets("2.5.29.37")
 SCT_LIST: Final = oid_octets("1.3.6.1.4.1.11129.2.4.2")
 PRECERT_POISON: Final = oid_octets("1.3.6.1.4.1.11129.2.4.3")
-OTHER_NAME_USERNAME: Final = oid_octets("1.3.6.1.4.1.57264.1.7")
 
 CODE_SIGNING: Final = "1.3.6.1.5.5.7.3.3"
 TIME_STAMPING: Final = "1.3.6.1.5.5.7.3.8"
 ANY_EXTENDED_KEY_USAGE: Final = "2.5.29.37.0"
 
-_KEY_USAGES: Final = (
-    "digitalSignature",
-    "nonRepudiation",
-    "keyEncipherment",
-    "dataEncipherment",
-    "keyAgreement",
-    "keyCertSign",
-    "cRLSign",
-    "encipherOnly",
-    "decipherOnly",
-)
 _BOOLEAN: Final = 0x01
 _TRUE: Final = b"\x01\x01\xff"
 _UTC_TIME_HEADER: Final = b"\x17\x0d"
@@ -90,20 +84,6 @@ class Extension(NamedTuple):
     value: bytes
     start: int
     stop: int
-
-
-class BasicConstraints(NamedTuple):
-    """RFC 5280 §4.2.1.9: whether the subject is an authority, and how many may stand below it."""
-
-    is_ca: bool
-    path_length: int | None
-
-
-class AlternativeName(NamedTuple):
-    """One name of the subject: `kind` is `email`, `uri` or `username`."""
-
-    kind: str
-    value: str
 
 
 class Certificate:
@@ -226,28 +206,28 @@ class Certificate:
     def basic_constraints(self) -> BasicConstraints | None:
         """The extension of RFC 5280 §4.2.1.9, None if absent."""
         if self._basic_constraints is None:
-            self._basic_constraints = self._decode(BASIC_CONSTRAINTS, _basic_constraints)
+            self._basic_constraints = self._decode(BASIC_CONSTRAINTS, decode_basic_constraints)
         return self._basic_constraints
 
     @property
     def key_usage(self) -> frozenset[str] | None:
         """The names of the bits set, as RFC 5280 §4.2.1.3 writes them; None if absent."""
         if self._key_usage is None:
-            self._key_usage = self._decode(KEY_USAGE, _key_usage)
+            self._key_usage = self._decode(KEY_USAGE, decode_key_usage)
         return self._key_usage
 
     @property
     def extended_key_usage(self) -> tuple[str, ...] | None:
         """The purposes, as dotted OIDs; None if absent."""
         if self._extended_key_usage is None:
-            self._extended_key_usage = self._decode(EXTENDED_KEY_USAGE, _extended_key_usage)
+            self._extended_key_usage = self._decode(EXTENDED_KEY_USAGE, decode_extended_key_usage)
         return self._extended_key_usage
 
     @property
     def alternative_names(self) -> tuple[AlternativeName, ...]:
         """The names that are identities: e-mail, URI, user name. DNS names and others are not."""
         if self._names is None:
-            self._names = self._decode(SUBJECT_ALT_NAME, _alternative_names) or ()
+            self._names = self._decode(SUBJECT_ALT_NAME, decode_alternative_names) or ()
         return self._names
 
     def pem(self) -> str:
@@ -545,75 +525,3 @@ def _extensions(
     if not 1 <= count <= MAX_EXTENSIONS:
         raise DerError(f"{count} extensions, where 1 to {MAX_EXTENSIONS} are allowed")
     return found, tuple(flagged)
-
-
-# These values are the same in certificate after certificate; an error is not kept.
-_kept = lru_cache(maxsize=32)
-
-
-@_kept
-def _basic_constraints(value: bytes) -> BasicConstraints:
-    at, end = expect_last(value, 0, len(value), SEQUENCE)
-    is_ca = False
-    if at < end and value[at] == _BOOLEAN:
-        if value[at : at + 3] != _TRUE:
-            raise DerError("the flag cA is neither absent nor TRUE")
-        is_ca = True
-        at += 3
-    length = None
-    if at < end:
-        start, at = expect_last(value, at, end, INTEGER)
-        length = integer(value, start, at)
-        if length < 0 or not is_ca:
-            raise DerError("a path length without an authority, or below zero")
-    return BasicConstraints(is_ca, length)
-
-
-@_kept
-def _key_usage(value: bytes) -> frozenset[str]:
-    start, end = expect_last(value, 0, len(value), BIT_STRING)
-    if not 2 <= end - start <= 3 or value[start] > 7:
-        raise DerError("key usage is not a short string of bits")
-    bits = int.from_bytes(value[start + 1 : end], "big")
-    if bits & ((1 << value[start]) - 1):
-        raise DerError("key usage has bits set beyond its end")
-    width = 8 * (end - start - 1)
-    return frozenset(
-        name
-        for number, name in enumerate(_KEY_USAGES)
-        if number < width and bits >> (width - 1 - number) & 1
-    )
-
-
-@_kept
-def _extended_key_usage(value: bytes) -> tuple[str, ...]:
-    at, end = expect_last(value, 0, len(value), SEQUENCE)
-    purposes: list[str] = []
-    while at < end:
-        start, at = expect(value, at, end, OID)
-        purposes.append(oid_text(value[start:at]))
-    if not purposes:
-        raise DerError("an empty list of purposes")
-    return tuple(purposes)
-
-
-@_kept
-def _alternative_names(value: bytes) -> tuple[AlternativeName, ...]:
-    at, end = expect_last(value, 0, len(value), SEQUENCE)
-    names: list[AlternativeName] = []
-    while at < end:
-        tag, start, at = element(value, at, end)
-        try:
-            if tag == 0x81:
-                names.append(AlternativeName("email", value[start:at].decode("ascii")))
-            elif tag == 0x86:
-                names.append(AlternativeName("uri", value[start:at].decode("ascii")))
-            elif tag == 0xA0:
-                kind, inner = expect(value, start, at, OID)
-                if value[kind:inner] == OTHER_NAME_USERNAME:
-                    inner, stop = expect_last(value, inner, at, 0xA0)
-                    inner, stop = expect_last(value, inner, stop, 0x0C)
-                    names.append(AlternativeName("username", value[inner:stop].decode("utf-8")))
-        except UnicodeDecodeError as error:
-            raise DerError("a name that is not text") from error
-    return tuple(names)

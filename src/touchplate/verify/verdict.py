@@ -6,8 +6,9 @@ from typing import Literal, NamedTuple, NoReturn
 
 from touchplate.formats.authentication import Authentication, decode_authentication
 from touchplate.formats.bundle import TransparencyLogEntry
-from touchplate.formats.certificate import AlternativeName, Certificate
+from touchplate.formats.certificate import Certificate
 from touchplate.formats.extensions import decode_extensions, decode_issuer
+from touchplate.formats.standard_extensions import AlternativeName
 from touchplate.formats.statement import Statement
 from touchplate.keys.public import PublicKey
 from touchplate.verify.steps import Step
