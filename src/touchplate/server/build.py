@@ -127,6 +127,8 @@ class Deployment:
     _open: ExitStack
     # Has the data folder remember the trees; set by who has one.
     remember: Callable[[], None] = lambda: None
+    # Of how many trees clients and the data folder were told.
+    _told: int = 0
 
     @property
     def trusted_root(self) -> TrustedRoot:
@@ -151,9 +153,12 @@ class Deployment:
     def follow(self) -> bool:
         """Take up a tree that another process has rotated the log to; say whether there was one."""
         followed = self.shards.follow()
-        if followed:
+        trees = len(self.lineage.trees)
+        # An entry that found its tree frozen may have taken it up; or the store was away then.
+        if trees != self._told:
             self.publication.publish()
             self.remember()
+            self._told = trees
         return followed
 
     def refresh(self) -> bool:
@@ -285,6 +290,7 @@ def build(
             witnessed=settings.witness.policy is not None,
             index=index,
             health=health,
+            _told=len(lineage.trees),
             # From here on it is the caller who closes.
             _open=opened.pop_all(),
         )
@@ -442,7 +448,8 @@ def _in_ms(now: Callable[[], datetime]) -> Callable[[], int]:
 
 def _trust_config_route(publication: Publication) -> Route:
     async def get_trust_config(request: Request) -> Response:
-        config = await request.run(publication.documents)
+        # Not only what this process knows: it may not have taken up a rotation yet.
+        config = await request.run(publication.published)
         body = encode_client_trust_config(config)
         return Response(200, body, headers=(("cache-control", "no-cache"),))
 

@@ -146,6 +146,11 @@ class Lineage:
         """Give the name of the tree that would come next."""
         return shard_name(len(self._described) + 1)
 
+    @property
+    def is_behind(self) -> bool:
+        """Say whether a tree was decided that this process has not taken up."""
+        return _read_shard(self._objects, len(self._described) + 1) is not None
+
     def decide(self, shard: Shard) -> None:
         """Decide that `shard` comes after the active tree. Raises SETTINGS_INVALID.
 

@@ -6,7 +6,7 @@ trusted root is of media type 0.1, which every client reads; a log's id is SHA-2
 both versions of the log's API.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
@@ -18,6 +18,7 @@ from touchplate.formats.signing_config import (
     Service,
     SigningConfig,
     encode_signing_config,
+    parse_signing_config,
 )
 from touchplate.formats.trusted_root import (
     CertificateAuthority,
@@ -25,6 +26,7 @@ from touchplate.formats.trusted_root import (
     TransparencyLog,
     TrustedRoot,
     encode_trusted_root,
+    parse_trusted_root,
 )
 from touchplate.keys.public import PublicKey
 from touchplate.server.lineage import Lineage
@@ -145,7 +147,12 @@ def make_signing_config(
 
 
 class Publication:
-    """Keeps the trust repository as the log's trees are. Any thread may call the methods."""
+    """Keeps the trust repository as the log's trees are. Any thread may call the methods.
+
+    Processes take up a rotation at times of their own, and each may publish: whoever knows less
+    than what is published leaves that. So a tree that was named once is named for ever, and clients
+    know it before any process signs with it.
+    """
 
     def __init__(
         self,
@@ -169,12 +176,26 @@ class Publication:
 
     def publish(self, *announced: Tree) -> None:
         """Make it what clients get, durably, if it is not so already."""
-        found = self.documents(*announced)
-        self._repository.publish(
-            {
-                TRUSTED_ROOT: encode_trusted_root(found.trusted_root),
+
+        def make(published: Mapping[str, bytes]) -> Mapping[str, bytes] | None:
+            # It was decided after it was published: then what is published has this tree too.
+            if self._lineage.is_behind:
+                return None
+            found = self.documents(*announced)
+            return {
+                TRUSTED_ROOT: encode_trusted_root(
+                    _with_announced(found.trusted_root, published.get(TRUSTED_ROOT))
+                ),
                 SIGNING_CONFIG: encode_signing_config(found.signing_config),
             }
+
+        self._repository.publish_after(make)
+
+    def published(self) -> ClientTrustConfig:
+        """Give what clients get now, of which this process may not know all yet."""
+        found = self._repository.published()
+        return ClientTrustConfig(
+            parse_trusted_root(found[TRUSTED_ROOT]), parse_signing_config(found[SIGNING_CONFIG])
         )
 
     def _trees(self) -> list[Tree]:
@@ -189,6 +210,15 @@ class Publication:
             key = log.key.signer.public_key
             trees.append(Tree(origin, key, shard.created_at, frozen_at))
         return trees
+
+
+def _with_announced(root: TrustedRoot, published: bytes | None) -> TrustedRoot:
+    """Keep the trees that another process has announced, and may decide on at any time."""
+    if published is None:
+        return root
+    known = {log.log_id for log in root.tlogs}
+    others = [log for log in parse_trusted_root(published).tlogs if log.log_id not in known]
+    return root._replace(tlogs=(*root.tlogs, *others))
 
 
 def _log(origin: Origin, url: str, key: PublicKey, start: datetime) -> TransparencyLog:

@@ -115,10 +115,23 @@ class Repository:
 
         Durable when it returns. Names are single path segments.
         """
-        wanted = {name: describe(data) for name, data in targets.items()}
+        return self.publish_after(lambda _: targets)
+
+    def publish_after(
+        self, make: Callable[[Mapping[str, bytes]], Mapping[str, bytes] | None]
+    ) -> bool:
+        """Publish what `make` makes of what clients get now; None: that stays.
+
+        If another process publishes meanwhile, `make` is called again with that.
+        """
 
         def write() -> bool:
-            if self._state is not None and _files_of(self._state.targets) == wanted:
+            state = self._state
+            targets = make(self._contents(state))
+            if targets is None:
+                return self._renew(None)
+            wanted = {name: describe(data) for name, data in targets.items()}
+            if state is not None and _files_of(state.targets) == wanted:
                 return self._renew(None)
             for name, target in wanted.items():
                 self._files.put(f"{PREFIX}targets/{target.sha256}.{name}", targets[name])
@@ -126,6 +139,10 @@ class Repository:
 
         with self._lock:
             return self._race(write)
+
+    def published(self) -> dict[str, bytes]:
+        """Give what clients get now, name to content, whoever has published it."""
+        return self._contents(self._load_state())
 
     def refresh(self) -> bool:
         """Renew what is within its margin of expiry; False if nothing was.
@@ -278,6 +295,10 @@ class Repository:
         snapshot = self._load("snapshot", _version(timestamp, "snapshot.json"))
         targets = self._load("targets", _version(snapshot, "targets.json"))
         return _State(targets, snapshot, timestamp)
+
+    def _contents(self, state: _State | None) -> dict[str, bytes]:
+        files = _files_of(state.targets) if state else {}
+        return {name: self._get(f"targets/{each.sha256}.{name}") for name, each in files.items()}
 
     def _load(self, role: Role, version: int) -> Metadata:
         name = f"{version}.{role}.json"
