@@ -15,7 +15,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from tests.ca.places import EMAIL, TOKEN, Office, as_json, csr_pem, v2_body
 from tests.ca.test_faults import CTL_TEXT, Client, as_v1, keyed
-from touchplate.ca.grpc import SERVICE, SERVICE_V1, address_of
+from touchplate.ca.grpc import SERVICE, SERVICE_V1
 from touchplate.ca.settings import IssueSettings
 from touchplate.formats.certificate import parse_pem_certificates
 from touchplate.formats.sct import SignedCertificateTimestamp
@@ -189,15 +189,6 @@ def test_many_at_once(office: Office, client: Client) -> None:
         serials = {serial_of(call.result()[0]) for call in calls}
     assert len(serials) == 32
     assert office.place.log.tree_head().size == 32
-
-
-@pytest.mark.parametrize(
-    ("peer", "address"),
-    [("ipv4:192.0.2.1:443", "192.0.2.1"), ("ipv6:%5B::1%5D:443", "::1"), ("unix:x", "unix:x")],
-)
-def test_address(peer: str, address: str) -> None:
-    """The address of a peer, as gRPC names it."""
-    assert address_of(peer) == address
 
 
 def test_as_http_json(office: Office, client: Client) -> None:

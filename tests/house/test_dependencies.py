@@ -29,8 +29,8 @@ SERVICE = {
     "testing",
 }
 
-# Modules of other rooms that only the service loads: the file of issuers is YAML.
-SERVICE_MODULES = {"oidc/document.py"}
+# Modules of other rooms that only the service loads: the file of issuers is YAML, and gRPC.
+SERVICE_MODULES = {"oidc/document.py", "transport/grpc.py"}
 
 # Loaded by name: uvicorn does it for its setting `http="httptools"`.
 NEVER_IMPORTED = {"httptools"}

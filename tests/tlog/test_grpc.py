@@ -20,8 +20,9 @@ from touchplate.protobuf.sigstore_rekor_v1_pb2 import TransparencyLogEntry
 from touchplate.server import grpc as server_grpc
 from touchplate.server.grpc import GrpcServer, serve_grpc
 from touchplate.tlog import TlogSettings
-from touchplate.tlog.grpc import SERVICE, TakeRequest, address_of, rekor_handler
+from touchplate.tlog.grpc import SERVICE, rekor_handler
 from touchplate.transport.asgi import TooOftenError
+from touchplate.transport.grpc import TakeRequest
 
 Requests = Callable[[int], list[bytes]]
 Worked = Callable[[str], bytes]
@@ -260,7 +261,7 @@ def test_bug_is_not_shown(requests_v2: Requests, caplog: pytest.LogCaptureFixtur
     client = Client(server)
     error = client.refused(requests_v2(1)[0])
     assert (error.code(), error.details()) == (grpc.StatusCode.INTERNAL, "internal server error")
-    assert "create_entry failed" in caplog.text
+    assert "CreateEntry failed" in caplog.text
     client.channel.close()
     server.stop(5)
     service.close()
@@ -357,21 +358,6 @@ def test_limited(service: Service, requests_v2: Requests) -> None:
     assert service.tiles.checkpoint().size == 1
     client.channel.close()
     server.stop(5)
-
-
-@pytest.mark.parametrize(
-    ("peer", "address"),
-    [
-        ("ipv4:192.0.2.1:50051", "192.0.2.1"),
-        ("ipv6:%5B::1%5D:50051", "::1"),
-        ("ipv6:[2001:db8::1]:443", "2001:db8::1"),
-        ("unix:/run/a.sock", "unix:/run/a.sock"),
-        ("", ""),
-    ],
-)
-def test_address(peer: str, address: str) -> None:
-    """The address of a call, without its port."""
-    assert address_of(peer) == address
 
 
 def test_entry_goes_on(

@@ -20,7 +20,8 @@ from touchplate.tilelog.entry import Receipt, Submission
 from touchplate.tilelog.log import TileLog
 from touchplate.tlog import TlogSettings
 from touchplate.tlog.v2 import answer_fault
-from touchplate.tlog.v2_fault import Fault, not_appended
+from touchplate.tlog.v2_fault import not_appended
+from touchplate.transport.fault import Fault
 
 Requests = Callable[[int], list[bytes]]
 ENTRIES = "/api/v2/log/entries"

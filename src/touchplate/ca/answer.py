@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from touchplate.ca.fault import Fault
 from touchplate.ca.issue import Issued
 from touchplate.formats import ct
 from touchplate.keys.pem import encode_pem
 from touchplate.oidc.issuers import Issuer
 from touchplate.transport.asgi import Response
+from touchplate.transport.fault import Fault
 
 PEM_CHAIN: Final = "application/pem-certificate-chain"
 # One chain of certificates, issuing certificate first (DER).

@@ -11,18 +11,12 @@ are final. None is ever 401.
 """
 
 import logging
-from typing import Final, NamedTuple
+from typing import Final
 
 from touchplate.errors import MalformedError, RefusedError, TouchplateError, UnavailableError
+from touchplate.transport.fault import INTERNAL, INVALID_ARGUMENT, Fault
 
 log = logging.getLogger("touchplate.ca")
-
-# google.rpc.Code
-CANCELLED: Final = 1
-INVALID_ARGUMENT: Final = 3
-DEADLINE_EXCEEDED: Final = 4
-RESOURCE_EXHAUSTED: Final = 8
-INTERNAL: Final = 13
 
 NO_IDENTITY: Final = "There was an error processing the identity token"
 NO_LOG: Final = "Error entering certificate in CTL"
@@ -31,15 +25,6 @@ NO_BUNDLE: Final = "error retrieving trust bundle from CA backend"
 NO_CONFIGURATION: Final = "error loading fulcio configuration"
 
 _SHOWN: Final = frozenset({NO_LOG})
-
-
-class Fault(NamedTuple):
-    """An answer that is no certificate. `headers` go with it over HTTP."""
-
-    code: int
-    status: int
-    message: str
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 def fault_of(error: TouchplateError, what: str = NO_AUTHORITY) -> Fault:

@@ -1,23 +1,19 @@
 """gRPC of the authority: `dev.sigstore.fulcio.v2.CA`, and `v1beta.CA` before it.
 
 A call is answered as the same request is over HTTP (`routes`), by the same checks and the same
-table of faults. It holds its thread until the precertificate is in the log. Imported only where
+table of  It holds its thread until the precertificate is in the log. Imported only where
 gRPC is to be served.
 """
 
-import logging
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any, Final, TypeVar
-from urllib.parse import unquote
+from typing import Any, Final
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError, Message
 
-from touchplate.ca import fault as faults
 from touchplate.ca.answer import (
     PEM_CHAIN,
     Chain,
@@ -27,7 +23,7 @@ from touchplate.ca.answer import (
     encode_promise,
     root_text,
 )
-from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, Fault, fault_of
+from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, fault_of
 from touchplate.ca.issue import Issuance, Issued
 from touchplate.ca.request import UNPARSEABLE_KEY, SigningRequest
 from touchplate.ca.routes import published
@@ -36,33 +32,18 @@ from touchplate.oidc.issuers import Issuer
 from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
 from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
 from touchplate.protobuf.google_api_pb2 import HttpBody
-from touchplate.transport.asgi import TooOftenError
-
-log = logging.getLogger("touchplate.ca")
+from touchplate.transport.fault import CANCELLED, DEADLINE_EXCEEDED, Fault
+from touchplate.transport.grpc import FaultError, Method, TakeRequest, service_handler
 
 SERVICE: Final = "dev.sigstore.fulcio.v2.CA"
 SERVICE_V1: Final = "dev.sigstore.fulcio.v1beta.CA"
 # Where the token may stand beside the request; exactly one value.
 TOKEN_KEY: Final = "oidcidentitytoken"  # noqa: S105  the name of a field
 
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-_GAVE_UP: Final = Fault(faults.CANCELLED, 499, "the caller gave up")
+_GAVE_UP: Final = Fault(CANCELLED, 499, "the caller gave up")
 _TOO_LATE: Final = Fault(
-    faults.DEADLINE_EXCEEDED, 504, "the log did not answer in time; nothing was issued"
+    DEADLINE_EXCEEDED, 504, "the log did not answer in time; nothing was issued"
 )
-
-# Method (POST writes, GET reads) and address of a call; gives metadata, raises TooOftenError.
-TakeRequest = Callable[[str, str], tuple[tuple[str, str], ...]]
-Call = Callable[[bytes, grpc.ServicerContext], Message]
-RequestT = TypeVar("RequestT", bound=Message)
-
-
-class FaultError(Exception):
-    """The call ends with `fault`; stays in this module."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
 
 
 def ca_handlers(
@@ -76,67 +57,25 @@ def ca_handlers(
     The arguments are those of `routes`; `take_request` counts each call.
     """
     calls = _Authority(issuance, issuers, others)
-    services: dict[str, dict[str, tuple[type[Any], Callable[[Any, Any], Message]]]] = {
+    services = {
         SERVICE: {
-            "CreateSigningCertificate": (v2.CreateSigningCertificateRequest, calls.create),
-            "GetTrustBundle": (v2.GetTrustBundleRequest, calls.get_trust_bundle),
-            "GetConfiguration": (v2.GetConfigurationRequest, calls.get_configuration),
+            "CreateSigningCertificate": Method(
+                v2.CreateSigningCertificateRequest, calls.create, writes=True
+            ),
+            "GetTrustBundle": Method(v2.GetTrustBundleRequest, calls.get_trust_bundle),
+            "GetConfiguration": Method(v2.GetConfigurationRequest, calls.get_configuration),
         },
         SERVICE_V1: {
-            "CreateSigningCertificate": (v1beta.CreateSigningCertificateRequest, calls.create_v1),
-            "GetRootCertificate": (Empty, calls.get_root_certificate),
+            "CreateSigningCertificate": Method(
+                v1beta.CreateSigningCertificateRequest, calls.create_v1, writes=True
+            ),
+            "GetRootCertificate": Method(Empty, calls.get_root_certificate),
         },
     }
     return {
-        service: grpc.method_handlers_generic_handler(
-            service,
-            {
-                name: grpc.unary_unary_rpc_method_handler(
-                    _guard(kind, call, take_request, writes=name.startswith("Create")),
-                    response_serializer=lambda message: message.SerializeToString(),
-                )
-                for name, (kind, call) in methods.items()
-            },
-        )
+        service: service_handler(service, methods, fault_of, take_request)
         for service, methods in services.items()
     }
-
-
-def _guard(
-    kind: type[RequestT],
-    call: Callable[[RequestT, grpc.ServicerContext], Message],
-    take_request: TakeRequest | None,
-    *,
-    writes: bool,
-) -> Call:
-    """Read the request and translate what goes wrong: a bug costs one call and is not shown."""
-
-    def answer(data: bytes, context: grpc.ServicerContext) -> Message:
-        try:
-            if take_request is not None:
-                state = take_request("POST" if writes else "GET", address_of(context.peer()))
-                context.set_trailing_metadata(state)
-            return call(kind.FromString(data), context)
-        except DecodeError as error:
-            fault = Fault(faults.INVALID_ARGUMENT, 400, str(error))
-        except FaultError as error:
-            fault = error.fault
-        except TouchplateError as error:
-            fault = fault_of(error)
-        except TooOftenError as error:
-            fault = Fault(faults.RESOURCE_EXHAUSTED, 429, str(error), error.headers)
-        except Exception:
-            log.exception("%s failed", call.__name__)
-            fault = Fault(faults.INTERNAL, 500, "internal server error")
-        seconds = dict(fault.headers).get("retry-after")
-        if seconds is not None:
-            # gRPC's own way to say when to come again (gRFC A6).
-            context.set_trailing_metadata((("grpc-retry-pushback-ms", f"{seconds}000"),))
-        context.send_initial_metadata(fault.headers)
-        context.abort(_CODES[fault.code], fault.message)
-        raise AssertionError("`abort` raises")
-
-    return answer
 
 
 class _Authority:
@@ -245,11 +184,3 @@ def _issuer(row: dict[str, Any]) -> v2.OIDCIssuer:
     """Give a row of the configuration; its names are those of the message in JSON."""
     names = {name: "".join(f"_{c.lower()}" if c.isupper() else c for c in name) for name in row}
     return v2.OIDCIssuer(**{names[name]: value for name, value in row.items()})
-
-
-def address_of(peer: str) -> str:
-    """Give the address of a peer as gRPC names it: `ipv4:192.0.2.1:443`, `ipv6:%5B::1%5D:443`."""
-    kind, _, rest = unquote(peer).partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return peer
-    return rest.rpartition(":")[0].strip("[]")

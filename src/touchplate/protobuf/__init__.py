@@ -2,8 +2,8 @@
 
 One `.proto` file for each published package, with its names and field numbers and our own
 comments; `tools/protobuf.sh` makes the `_pb2` modules from them, and a test holds the two together.
-Only `tlog.grpc` and other rooms' `grpc` modules import them, and those are loaded only when the
-server is to speak gRPC.
+Only the roles' `grpc` modules import them, and those are loaded only when the server is to speak
+gRPC.
 
 - `google_api`: an HTTP body, the answer of calls that give files
 - `intoto`: a signed envelope (DSSE)

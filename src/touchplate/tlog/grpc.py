@@ -5,15 +5,11 @@ table of faults. It holds its thread until the entry is in the log. Imported onl
 be served.
 """
 
-import logging
-from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import Any, Final, TypeVar
-from urllib.parse import unquote
+from typing import Final
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.message import DecodeError, Message
 
 from touchplate.entries import dsse_v002, hashedrekord_v002
 from touchplate.entries.admission import Admitted
@@ -31,7 +27,6 @@ from touchplate.protobuf.sigstore_rekor_v2_pb2 import (
 from touchplate.protobuf.sigstore_rekor_v2_pb2 import Verifier as VerifierMessage
 from touchplate.tilelog.bundle import record_data
 from touchplate.tilelog.entry import Receipt
-from touchplate.tlog import v2_fault
 from touchplate.tlog.log import TransparencyLog
 from touchplate.tlog.settings import TlogSettings
 from touchplate.tlog.shards import Shards
@@ -40,36 +35,24 @@ from touchplate.tlog.v2_fault import (
     FROZEN,
     FROZEN_TEXT,
     AnyRequest,
-    Fault,
     conflict,
     not_admitted,
     not_appended,
     unreadable,
 )
-from touchplate.transport.asgi import Response, TooOftenError
-
-log = logging.getLogger("touchplate.tlog")
+from touchplate.transport.asgi import Response
+from touchplate.transport.fault import CANCELLED, DEADLINE_EXCEEDED, NOT_FOUND, Fault
+from touchplate.transport.grpc import FaultError, Method, TakeRequest, service_handler
 
 SERVICE: Final = "dev.sigstore.rekor.v2.Rekor"
 
 # For a call that states no deadline; upstream's is the same.
 MAX_SECONDS: Final = 20.0
 
-_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
-
-# Method (POST writes, GET reads) and address of a call; gives metadata, raises TooOftenError.
-TakeRequest = Callable[[str, str], tuple[tuple[str, str], ...]]
-
-RequestT = TypeVar("RequestT", bound=Message)
-Call = Callable[[bytes, grpc.ServicerContext], Message]
-
-
-class FaultError(Exception):
-    """The call ends with `fault`; stays in this module."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
+_FROZEN_METADATA: Final = (
+    ("x-http-code", str(FROZEN.status)),
+    ("x-http-error-message", FROZEN_TEXT),
+)
 
 
 def rekor_handler(
@@ -77,66 +60,22 @@ def rekor_handler(
 ) -> grpc.GenericRpcHandler:
     """Give the service; any number of threads may run its calls. `take_request` counts each."""
     calls = _Rekor(shards)
-    methods: dict[str, tuple[type[Any], Callable[[Any, Any], Message]]] = {
-        "CreateEntry": (CreateEntryRequest, calls.create_entry),
-        "GetTile": (TileRequest, calls.get_tile),
-        "GetEntryBundle": (EntryBundleRequest, calls.get_entry_bundle),
-        "GetCheckpoint": (Empty, calls.get_checkpoint),
+    methods = {
+        "CreateEntry": Method(CreateEntryRequest, calls.create_entry, writes=True),
+        "GetTile": Method(TileRequest, calls.get_tile),
+        "GetEntryBundle": Method(EntryBundleRequest, calls.get_entry_bundle),
+        "GetCheckpoint": Method(Empty, calls.get_checkpoint),
     }
-    return grpc.method_handlers_generic_handler(
-        SERVICE,
-        {
-            name: grpc.unary_unary_rpc_method_handler(
-                _guard(kind, call, take_request),
-                response_serializer=lambda message: message.SerializeToString(),
-            )
-            for name, (kind, call) in methods.items()
-        },
-    )
+    return service_handler(SERVICE, methods, _fault_of, take_request)
 
 
-def _guard(
-    kind: type[RequestT],
-    call: Callable[[RequestT, grpc.ServicerContext], Message],
-    take_request: TakeRequest | None,
-) -> Call:
-    """Read the request and translate what goes wrong: a bug costs one call and is not shown."""
-
-    def answer(data: bytes, context: grpc.ServicerContext) -> Message:
-        try:
-            if take_request is not None:
-                method = "POST" if kind is CreateEntryRequest else "GET"
-                state = take_request(method, address_of(context.peer()))
-                context.set_trailing_metadata(state)
-            return call(kind.FromString(data), context)
-        except DecodeError as error:
-            fault = Fault(v2_fault.INVALID_ARGUMENT, 400, str(error))
-        except FaultError as error:
-            fault = error.fault
-        except UnavailableError as error:
-            fault = not_appended(error)
-        except TooOftenError as error:
-            fault = Fault(v2_fault.RESOURCE_EXHAUSTED, 429, str(error), error.headers)
-        except Exception:
-            log.exception("%s failed", call.__name__)
-            fault = Fault(v2_fault.INTERNAL, 500, "internal server error")
-        _end(context, fault)
-        raise AssertionError("`abort` raises")
-
-    return answer
+def _fault_of(error: TouchplateError) -> Fault | None:
+    """Say what a failure means that no call has translated: the log's store may be away."""
+    return not_appended(error) if isinstance(error, UnavailableError) else None
 
 
-def _end(context: grpc.ServicerContext, fault: Fault) -> None:
-    """End a call with a fault; what HTTP has as headers is metadata, for a gateway to read."""
-    metadata = [*fault.headers]
-    if fault is FROZEN:
-        metadata += [("x-http-code", str(fault.status)), ("x-http-error-message", FROZEN_TEXT)]
-    if fault.code in (v2_fault.UNAVAILABLE, v2_fault.RESOURCE_EXHAUSTED):
-        # gRPC's own way to say when to come again (gRFC A6).
-        seconds = int(dict(fault.headers).get("retry-after", "1"))
-        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(1000 * seconds)),))
-    context.send_initial_metadata(metadata)
-    context.abort(_CODES[fault.code], fault.message)
+def _failed(fault: Fault) -> FaultError:
+    return FaultError(fault, _FROZEN_METADATA if fault is FROZEN else ())
 
 
 class _Rekor:
@@ -153,7 +92,7 @@ class _Rekor:
         """Append an entry: what POST /api/v2/log/entries does."""
         tree = self._shards.active
         if self._frozen is tree:
-            raise FaultError(FROZEN)
+            raise _failed(FROZEN)
         settings = tree.settings
         try:
             request = read_request(message, settings)
@@ -204,23 +143,15 @@ class _Rekor:
                     tree = self._shards.active
         except TimeoutError as error:
             text = "the log did not answer in time; try again, the entry may be in it"
-            raise FaultError(Fault(v2_fault.DEADLINE_EXCEEDED, 504, text)) from error
+            raise FaultError(Fault(DEADLINE_EXCEEDED, 504, text)) from error
         except CancelledError as error:
-            raise FaultError(Fault(v2_fault.CANCELLED, 499, "the caller gave up")) from error
+            raise FaultError(Fault(CANCELLED, 499, "the caller gave up")) from error
         except TouchplateError as error:
             tree.note_failure(error)
             fault = not_appended(error)
             if fault is FROZEN:
                 self._frozen = tree
-            raise FaultError(fault) from error
-
-
-def address_of(peer: str) -> str:
-    """Give the address of a peer as gRPC names it: `ipv4:192.0.2.1:443`, `ipv6:%5B::1%5D:443`."""
-    kind, _, rest = unquote(peer).partition(":")
-    if kind not in ("ipv4", "ipv6"):
-        return peer
-    return rest.rpartition(":")[0].strip("[]")
+            raise _failed(fault) from error
 
 
 def read_request(message: CreateEntryRequest, settings: TlogSettings) -> AnyRequest:
@@ -276,5 +207,5 @@ def _entry(tree: TransparencyLog, admitted: Admitted, receipt: Receipt) -> Trans
 def _file(response: Response) -> HttpBody:
     """Give the file that HTTP would answer with."""
     if response.status == 404:
-        raise FaultError(Fault(v2_fault.NOT_FOUND, 404, "there is no such file"))
+        raise FaultError(Fault(NOT_FOUND, 404, "there is no such file"))
     return HttpBody(content_type=response.content_type, data=response.body)

@@ -11,8 +11,9 @@ from touchplate.entries.admission import Admitted
 from touchplate.tilelog.bundle import record_data
 from touchplate.tilelog.entry import Receipt, SignedCheckpoint
 from touchplate.tlog.key import LogKey, encode_base64
-from touchplate.tlog.v2_fault import FROZEN, FROZEN_TEXT, Fault
+from touchplate.tlog.v2_fault import FROZEN, FROZEN_TEXT
 from touchplate.transport.asgi import Response
+from touchplate.transport.fault import Fault
 
 _ENTRY: Final = (
     b'{"logIndex":"%d","logId":{"keyId":"%b"},"kindVersion":{"kind":"%b","version":"%b"},'

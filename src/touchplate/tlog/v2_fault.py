@@ -5,39 +5,24 @@ is not admitted, a log that does not take it. Errors of the last kind are never 
 """
 
 import logging
-from typing import Final, NamedTuple
+from typing import Final
 
 from touchplate.entries import dsse_v002, hashedrekord_v002
 from touchplate.errors import RefusedError, TouchplateError, UnavailableError
+from touchplate.transport.fault import (
+    ALREADY_EXISTS,
+    INVALID_ARGUMENT,
+    UNAVAILABLE,
+    UNIMPLEMENTED,
+    UNKNOWN,
+    Fault,
+)
 
 log = logging.getLogger("touchplate.tlog")
-
-# google.rpc.Code
-CANCELLED: Final = 1
-UNKNOWN: Final = 2
-INVALID_ARGUMENT: Final = 3
-DEADLINE_EXCEEDED: Final = 4
-NOT_FOUND: Final = 5
-ALREADY_EXISTS: Final = 6
-RESOURCE_EXHAUSTED: Final = 8
-UNIMPLEMENTED: Final = 12
-INTERNAL: Final = 13
-UNAVAILABLE: Final = 14
 
 FROZEN_TEXT: Final = "This log has been frozen, please switch to the latest log."
 
 AnyRequest = hashedrekord_v002.Request | dsse_v002.Request
-
-
-class Fault(NamedTuple):
-    """An answer that is no entry. `headers` go with it, in gRPC as metadata."""
-
-    code: int
-    status: int
-    message: str
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 FROZEN: Final = Fault(UNIMPLEMENTED, 405, "log frozen")
 
 
