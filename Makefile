@@ -14,6 +14,8 @@ READY := $(VENV)/.ready
 WORKERS ?= auto
 PYTEST_ARGS ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Compiled modules are kept: tests start hundreds of processes, and each would compile the package.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help env demo test test-fast check format bench lock clean
 
