@@ -362,3 +362,18 @@ def test_grpc_over_workers(start: "Start", tmp_path: Path) -> None:
     assert f"cannot listen on 127.0.0.1:{port}" in other.failure()
     assert other.process.returncode == 2
     assert server.stop() == 0
+
+
+def test_parent_killed_while_a_worker_starts(start: "Start", tmp_path: Path) -> None:
+    """A worker that becomes ready after its parent's end says so in one line, and ends."""
+    server = start(tmp_path / "data", *WORKERS)
+    url = server.wait_until_ready()
+    first = server.workers()
+    os.kill(first[0], signal.SIGKILL)
+    until(lambda: set(server.workers()) - set(first))
+    workers = server.workers()
+    server.stop(signal.SIGKILL)
+    check_gone(workers, url)
+    said = server.failure()
+    assert "Traceback" not in said
+    assert said.count("the parent process is gone: this worker ends") == 2

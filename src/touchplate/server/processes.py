@@ -140,7 +140,8 @@ def call_in_child(signals: Signals, function: Callable[[], str]) -> str | None:
                 "message": error.message,
                 **{each: getattr(error, each) for each in ("expected", "found", "hint")},
             }
-        with os.fdopen(writing, "w") as pipe:
+        # Broken: the parent is gone, and the thread above has not ended us yet.
+        with suppress(BrokenPipeError), os.fdopen(writing, "w") as pipe:
             json.dump(answer, pipe)
         return 0
 
@@ -202,8 +203,12 @@ class Worker:
     _ready: int
 
     def tell_ready(self) -> None:
-        """Tell the parent that this worker answers."""
-        os.write(self._ready, bytes((self.number,)))
+        """Tell the parent that this worker answers.
+
+        If the parent is gone nobody hears it: the lifeline has ended then, and who watches it ends.
+        """
+        with suppress(BrokenPipeError):
+            os.write(self._ready, bytes((self.number,)))
 
 
 @dataclass(slots=True)
