@@ -33,7 +33,7 @@ def test_every_key_has_a_setting() -> None:
     """Each key that an instance may have can rest elsewhere."""
     members = {each.name.replace("_", "-") for each in dataclasses.fields(KeySettings)}
 
-    assert members == set(names.KINDS) | set(names.LATER_KINDS) | {"trees"}
+    assert members == set(names.KINDS) | set(names.LATER_KINDS) | {"trees", "later"}
 
 
 def test_settings(tmp_path: Path) -> None:
@@ -56,6 +56,9 @@ def test_settings(tmp_path: Path) -> None:
         'trees = { ca = "file:///x" }',
         'trees = { tlog-2 = "4711" }',
         'trees = "4711"',
+        'later = { tlog-2 = "file:///x" }',
+        'later = { tsa = "file:///x" }',
+        'later = { tsa-2 = "4711" }',
     ],
 )
 def test_wrong_setting(tmp_path: Path, line: str) -> None:

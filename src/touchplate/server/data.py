@@ -6,6 +6,7 @@
          lock               held by the server that runs on this folder
          keys/NAME.pem      private keys, PKCS#8, 0600, but those that rest elsewhere (`keys`)
          keys/NAME.pub      the public half of each, wherever it rests: no other is taken for it
+         keys/NAME.uri      where a key rests that was given to a rotation
          certificates/      chains of the CA and the timestamp authority, PEM, leaf first
          tlog.db  ct.db     the two logs: sequence, edge, duplicates; tlog-2.db and so on, with
                             keys of the same name, after rotations of the first
@@ -31,9 +32,10 @@ from urllib.parse import urlsplit
 from touchplate.errors import RefusedError, SettingsError, VerificationError
 from touchplate.keys.public import PublicKey, load_public_key_pem
 from touchplate.keys.signer import Signer
-from touchplate.keystore import create_signer, load_signer, shown_key_uri
-from touchplate.server.keys import FREE_KINDS, KeyPlaces
+from touchplate.keystore import Secrets, create_signer, load_signer, shown_key_uri
+from touchplate.server.keys import KeyPlaces, is_free, noted_path
 from touchplate.server.lineage import Remembered, Shard
+from touchplate.server.succession import Decision
 from touchplate.storage.files import save_file
 
 FORMAT: Final = 2
@@ -58,6 +60,10 @@ class Instance:
     shards: tuple[Remembered, ...] = ()
     # The tree that `log rotate` is about to make, or has made without having said so yet.
     rotating: str = ""
+    # The keys that `rotate` is about to decide on, or has without having said so yet.
+    appointing: tuple[str, ...] = ()
+    # What was decided about later keys of the authorities and of the certificate log.
+    decisions: tuple[Decision, ...] = ()
 
 
 class DataFolder:
@@ -130,6 +136,10 @@ class DataFolder:
                 "id": instance.id,
                 "shards": [_shard_json(each) for each in instance.shards],
                 "rotating": instance.rotating,
+                "appointing": list(instance.appointing),
+                "decisions": [
+                    {"name": each.name, "digest": each.digest} for each in instance.decisions
+                ],
             },
             indent=2,
         )
@@ -144,6 +154,20 @@ class DataFolder:
     def later_key(self, name: str, kind: str) -> Signer:
         """Load the key `name`, or make it: one that instances begin to need later."""
         return self._open_key(name, kind, may_make=True)
+
+    def note_key(self, name: str, uri: str) -> None:
+        """Remember where a later key rests, durably; `uri` may hold a secret."""
+        save_file(noted_path(self.path, name), f"{uri}\n".encode(), overwrite=True, mode=0o600)
+
+    def forget_key(self, name: str) -> None:
+        """Forget what was remembered of a key that nothing was decided about."""
+        for path in (noted_path(self.path, name), self._public_path(name)):
+            path.unlink(missing_ok=True)
+        self._opened.pop(name, None)
+
+    def secrets(self) -> Secrets:
+        """Give what opens keys."""
+        return self._places.secrets
 
     def load_key(self, name: str) -> Signer:
         """Load the key `name` (KEY_NOT_FOUND)."""
@@ -181,7 +205,7 @@ class DataFolder:
             except RefusedError:
                 # Another process was quicker; or what is there is none that can be used.
                 signer = load_signer(uri, secrets=secrets)
-        if signer.public_key.kind != kind and name not in FREE_KINDS:
+        if signer.public_key.kind != kind and not is_free(name):
             raise SettingsError(
                 "SETTINGS_INVALID",
                 f"the key {name} at {shown_key_uri(uri)} is of the wrong kind",
@@ -269,6 +293,11 @@ def _load_instance(path: Path) -> Instance | None:
             id=str(value.get("id") or _old_id(value["url"], value["created_at"])),
             shards=tuple(map(_read_shard, value.get("shards", []))),
             rotating=str(value.get("rotating", "")),
+            appointing=tuple(map(str, value.get("appointing", []))),
+            decisions=tuple(
+                Decision(str(each["name"]), str(each["digest"]))
+                for each in value.get("decisions", [])
+            ),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(

@@ -13,6 +13,7 @@ from touchplate.keystore import (
     check_key_uri,
     fetch_secrets,
     has_secret,
+    read_private,
     scheme_of,
 )
 from touchplate.server import vault as names
@@ -21,6 +22,9 @@ from touchplate.server.secrets import OperatorSecrets
 
 # Trees of the log after its first rotation: `server.lineage` names them.
 _LATER_TREE: Final = re.compile(r"tlog-[0-9]{1,9}(-ed25519)?")
+# Keys of the authorities and of the certificate log after their first: `server.succession`.
+_LATER_KEY: Final = re.compile(r"(ca|ca-root|tsa|tsa-root|ct)-[0-9]{1,9}")
+MAX_URI: Final = 4096
 
 
 def _read_key_uri(value: object) -> str:
@@ -31,19 +35,28 @@ def _read_key_uri(value: object) -> str:
     return value
 
 
-def _read_trees(value: object) -> tuple[tuple[str, str], ...]:
+def _read_named(value: object, names_: re.Pattern[str], what: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         raise ValueError("this is no table")  # noqa: TRY004  the reader's one error
     for name in value:
-        if not _LATER_TREE.fullmatch(name):
-            raise ValueError(f"{name[:40]!r} is no name of a tree's key")
+        if not names_.fullmatch(name):
+            raise ValueError(f"{name[:40]!r} is no name of {what}")
     return tuple((name, _read_key_uri(uri)) for name, uri in sorted(value.items()))
+
+
+def _read_trees(value: object) -> tuple[tuple[str, str], ...]:
+    return _read_named(value, _LATER_TREE, "a tree's key")
+
+
+def _read_later(value: object) -> tuple[tuple[str, str], ...]:
+    return _read_named(value, _LATER_KEY, "a later key")
 
 
 KEY_URI: Final[Kind[str | None]] = Kind(
     "a key's URI: file:, pkcs11:, awskms:, gcpkms:, azurekms: or hashivault:", _read_key_uri
 )
 TREE_KEYS: Final = Kind('key URIs by name, such as { tlog-2 = "pkcs11:…" }', _read_trees)
+LATER_KEYS: Final = Kind('key URIs by name, such as { tsa-2 = "pkcs11:…" }', _read_later)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +77,15 @@ class KeySettings:
     tuf_timestamp: str | None = member(KEY_URI, None)
     # Of the log's trees after the first.
     trees: tuple[tuple[str, str], ...] = member(TREE_KEYS, ())
+    # Of the authorities and the certificate log after their first rotation.
+    later: tuple[tuple[str, str], ...] = member(LATER_KEYS, ())
 
     def uris(self) -> dict[str, str]:
         """Give the URI of each key that rests elsewhere, by the key's name."""
-        found = dict(self.trees)
+        found = {**dict(self.trees), **dict(self.later)}
         for each in fields(self):
             uri = getattr(self, each.name)
-            if each.name != "trees" and uri is not None:
+            if each.name not in ("trees", "later") and uri is not None:
                 found[each.name.replace("_", "-")] = uri
         return found
 
@@ -80,7 +95,13 @@ class KeySettings:
 
 
 # What a key's kind may be, if not the one in `vault.KINDS`: a chain says itself what signed it.
-FREE_KINDS: Final = frozenset({names.CA_ROOT, names.CA, names.TSA_ROOT, names.TSA})
+_FREE: Final = frozenset({names.CA_ROOT, names.CA, names.TSA_ROOT, names.TSA})
+
+
+def is_free(name: str) -> bool:
+    """Say whether the key may be of another kind than the one it would be made of."""
+    base = name.rpartition("-")[0] if _LATER_KEY.fullmatch(name) else name
+    return base in _FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,18 @@ class KeyPlaces:
         """Give the URI of the key `name` of the instance in `folder` (SETTINGS_INVALID)."""
         if name in self.uris:
             return self.uris[name]
+        if (noted := read_noted(folder, name)) is not None:
+            return noted
+        if _LATER_KEY.fullmatch(name):
+            first = name.rpartition("-")[0]
+            if scheme_of(self.uris.get(first, "file:")) != "file":
+                raise SettingsError(
+                    "SETTINGS_INVALID",
+                    f"nothing says where the key {name} is to rest, and the first one is not in a "
+                    "file",
+                    hint=f"name it with --key URI, or in the settings: [keys] later = {{ {name} = "
+                    '"…" }',
+                )
         if found := _LATER_TREE.fullmatch(name):
             first = names.TLOG + (found[1] or "")
             # Whoever keeps the log's key in an HSM does not mean the next one to be in a file.
@@ -111,7 +144,23 @@ class KeyPlaces:
                 )
         return (folder / "keys" / f"{name}.pem").as_uri()
 
-    def ask(self) -> None:
+    def ask(self, folder: Path) -> None:
         """Ask a person for what they alone know, before anything starts."""
-        for uri in self.uris.values():
+        found = (read_noted(folder, path.stem) for path in sorted((folder / "keys").glob("*.uri")))
+        for uri in (*self.uris.values(), *filter(None, found)):
             fetch_secrets(uri, self.secrets)
+
+
+def noted_path(folder: Path, name: str) -> Path:
+    """Give the file that says where a key rests which was given to a rotation."""
+    return folder / "keys" / f"{name}.uri"
+
+
+def read_noted(folder: Path, name: str) -> str | None:
+    """Read where a key rests that was given to a rotation (SETTINGS_INVALID, FILE_UNREADABLE)."""
+    path = noted_path(folder, name)
+    if not path.exists():
+        return None
+    uri = read_private(path, MAX_URI, missing="FILE_UNREADABLE").decode("utf-8", "replace").strip()
+    check_key_uri(uri)
+    return uri

@@ -47,7 +47,7 @@ def serve(
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
     places = KeyPlaces.of(settings.keys, environ)
     # Before any worker is forked, and not again when one is started anew.
-    places.ask()
+    places.ask(settings.data)
     with DataFolder.serve(settings.data, places) as folder:
         server = _Server(settings, folder, say, environ)
         if settings.workers == 1:
