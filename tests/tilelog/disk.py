@@ -34,6 +34,7 @@ class PowerCut(NamedTuple):
     synced: dict[str, bytes]  # database files: their bytes when they were synced last
     pending: dict[str, tuple[Write, ...]]  # and what was written since
     files: dict[str, bytes]  # other files, by the names that were there
+    whole: frozenset[str]  # those whose bytes were synced, whatever becomes of the name
     durable: dict[str, bytes | None]  # those whose name is durable, with the bytes that are
     answered: int  # how many receipts had been given
 
@@ -50,10 +51,14 @@ class PowerCut(NamedTuple):
                 _apply(content, write, chance if place + 1 == len(kept) else None)
             _put(folder / name, bytes(content))
         for name, data in self.files.items():
-            known = self.durable.get(name)
-            if name in self.durable or chance.random() < 0.5:
-                lost = data[: chance.randint(0, len(data))]
-                _put(folder / name, known if known is not None else lost)
+            torn = data[: chance.randint(0, len(data))]
+            newest = data if name in self.whole else torn
+            # A name that is not durable yet may be gone, or still be that of the file before.
+            before = self.durable.get(name)
+            must = name in self.durable and before is None
+            found = newest if must or chance.random() < 0.5 else before
+            if found is not None:
+                _put(folder / name, found)
 
 
 class Disk:
@@ -69,7 +74,7 @@ class Disk:
         self._synced: dict[str, bytes] = {}
         self._pending: dict[str, list[Write]] = {}
         self._bytes: dict[int, bytes] = {}  # by inode, of files that were synced
-        self._names: dict[str, int] = {}  # names that are durable, and their inodes
+        self._names: dict[str, bytes | None] = {}  # that are durable, with the bytes that are
         self._real = (os.open, os.fsync, os.link)
 
     @contextmanager
@@ -92,13 +97,19 @@ class Disk:
         """Give what is on the disk now."""
         with self._lock:
             files = {}
+            whole = set()
             for path in self.folder.rglob("*"):
                 name = str(path.relative_to(self.folder))
                 if path.is_file() and not path.name.startswith((".", "log.db-", "log.db")):
-                    files[name] = path.read_bytes()
-            durable = {name: self._bytes.get(inode) for name, inode in self._names.items()}
+                    with path.open("rb") as file:  # which may be replaced meanwhile
+                        files[name], inode = file.read(), os.fstat(file.fileno()).st_ino
+                    # Compared, for the inode of a file that is gone may be another's now.
+                    if self._bytes.get(inode) == files[name]:
+                        whole.add(name)
             pending = {name: tuple(writes) for name, writes in self._pending.items()}
-            return PowerCut(dict(self._synced), pending, files, durable, answered)
+            return PowerCut(
+                dict(self._synced), pending, files, frozenset(whole), dict(self._names), answered
+            )
 
     def wrote(self, path: str, write: Write) -> None:
         """Take note of a write to a database file."""
@@ -137,10 +148,12 @@ class Disk:
     def _name(self, path: str) -> str:
         return os.path.relpath(path, self.folder)
 
-    def _open(self, path: str | Path, flags: int, mode: int = 0o777) -> int:
+    def _open(
+        self, path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None
+    ) -> int:
         if flags & os.O_CREAT:
             self.check("open", str(path))
-        return self._real[0](path, flags, mode)
+        return self._real[0](path, flags, mode, dir_fd=dir_fd)
 
     def _link(self, source: str | Path, target: str | Path) -> None:
         self.check("link", str(target))
@@ -161,9 +174,12 @@ class Disk:
                     del self._names[name]
                 for each in path.iterdir():
                     if each.is_file() and not each.name.startswith((".", "log.db")):
-                        self._names[self._name(str(each))] = each.stat().st_ino
+                        self._names[self._name(str(each))] = self._bytes.get(each.stat().st_ino)
             else:
-                self._bytes[status.st_ino] = Path(f"/proc/self/fd/{descriptor}").read_bytes()
+                data = Path(f"/proc/self/fd/{descriptor}").read_bytes()
+                self._bytes[status.st_ino] = data
+                if self._name(str(path)) in self._names:
+                    self._names[self._name(str(path))] = data
 
 
 class _VFS(apsw.VFS):
