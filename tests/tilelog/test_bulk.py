@@ -216,6 +216,17 @@ def test_promised_objects_stay() -> None:
         assert refused.value.code == "STATE_BEHIND"
 
 
+def test_damaged_note() -> None:
+    """A note of a load that cannot be read is named, and no object is taken for what it left."""
+    place, _ = cut_short()
+    place.objects.replace("log/loading", b"300 " + b"00" * 32)
+
+    for begin in (place.open, lambda: run(place, entries(3000, 4000))):
+        with pytest.raises(SettingsError, match="log/loading") as refused:
+            begin()
+        assert refused.value.code == "FILE_UNREADABLE"
+
+
 def test_other_objects_stay() -> None:
     """Beyond what a load may have left, other bytes are another log's: they are not replaced."""
     place, _ = cut_short()

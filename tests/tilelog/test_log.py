@@ -400,6 +400,24 @@ def test_behind_what_was_published(place: Place, size: int) -> None:
     assert refused.value.code == "STATE_BEHIND"
 
 
+@pytest.mark.parametrize(
+    "note",
+    [b"", b"600", b"600 \n", b"600 " + b"0" * 63 + b"\n", b"-6 " + b"0" * 64 + b"\n", b"\xff" * 70],
+)
+def test_damaged_note(place: Place, note: bytes) -> None:
+    """A note of what was published that cannot be read is named, and nothing is written."""
+    log = place.open()
+    fill(log, 600)
+    log.close()
+    place.objects.replace("log/published", note)
+
+    with pytest.raises(SettingsError, match="log/published") as refused:
+        place.open()
+    assert refused.value.code == "FILE_UNREADABLE"
+    assert "remove this note" in (refused.value.hint or "")
+    assert place.objects.get("log/published") == note
+
+
 @pytest.mark.slow
 def test_behind_by_a_few(place: Place) -> None:
     """A log that dies soon after an entry is still held to it, though no bundle was full."""

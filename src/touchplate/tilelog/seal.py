@@ -5,6 +5,7 @@ The order is: commit the entries with their rows, write the objects, and only th
 transaction, drop the rows. A crash between any two of them repeats work and loses nothing.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
@@ -17,6 +18,8 @@ from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tilelog.tiles import Tiles, missing
 
 _MAX_SEALED: Final = 16  # bundles in one go, after which the database may drop their rows
+_NOTE: Final = re.compile(rb"(\d{1,19}) ([0-9a-f]{64})\n", re.ASCII)
+_LEFT: Final = re.compile(rb"(\d{1,19}) ([0-9a-f]{64}) (\d{1,19})\n", re.ASCII)
 
 
 class _Left(NamedTuple):
@@ -97,11 +100,8 @@ class Sealer:
         self._objects.replace(self._left_key(), note.encode())
 
     def _left(self) -> _Left | None:
-        note = self._objects.get(self._left_key())
-        if note is None:
-            return None
-        size, root, stop = note.split()
-        return _Left(int(size), bytes.fromhex(root.decode()), int(stop))
+        note = self._note(self._left_key(), _LEFT, "remove it, and begin the import again")
+        return note and _Left(int(note[1]), bytes.fromhex(note[2].decode()), int(note[3]))
 
     def _is_left(self, left: _Left | None, start: int, state: LogState) -> bool:
         """Say whether the objects of the bundle at `start` may be what a load has left."""
@@ -110,10 +110,10 @@ class Sealer:
         return (self._tiles.root_at(left.size) if left.size else EMPTY_ROOT) == left.root
 
     def check_not_behind(self) -> LogState | None:
-        """Give the state once it is held to what was published. Raises STATE_BEHIND.
+        """Give the state once it is held to what was published.
 
         A database from an old backup lacks entries that were promised; going on from there would
-        fork the log.
+        fork the log. Raises SettingsError STATE_BEHIND, FILE_UNREADABLE for a damaged note.
         """
         while True:
             state = self._database.state()
@@ -128,10 +128,14 @@ class Sealer:
 
     def _check_not_behind(self, state: LogState | None) -> None:
         size = state.size if state else 0
-        published = self._objects.get(self._published_key())
+        published = self._note(
+            self._published_key(),
+            _NOTE,
+            "if a witness or a client's checkpoint proves that the database is the newest one, "
+            "remove this note: it is written anew",
+        )
         if published is not None:
-            published_size, root = published.split()
-            self.check_extends(state, int(published_size), bytes.fromhex(root.decode()))
+            self.check_extends(state, int(published[1]), bytes.fromhex(published[2].decode()))
         start = size - size % TILE_WIDTH
         if self._objects.get(self._tiles.entries_key(start // TILE_WIDTH)) is not None and not (
             state and self._is_left(self._left(), start, state)
@@ -149,6 +153,21 @@ class Sealer:
     def note(self, state: LogState) -> None:
         """Note in the object store how far the log has come, for `check_not_behind`."""
         self._objects.replace(self._published_key(), f"{state.size} {state.root.hex()}\n".encode())
+
+    def _note(self, key: str, form: re.Pattern[bytes], hint: str) -> re.Match[bytes] | None:
+        """Read a note of ours. It is replaced whole: one that is damaged is the storage's doing."""
+        note = self._objects.get(key)
+        if note is None:
+            return None
+        match = form.fullmatch(note)
+        if match is None:
+            raise SettingsError(
+                "FILE_UNREADABLE",
+                f"the note {key} in the object store is damaged",
+                found=repr(note[:100]),
+                hint=hint,
+            )
+        return match
 
     def _left_key(self) -> str:
         return f"{self._settings.name}/loading"
