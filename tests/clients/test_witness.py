@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -246,8 +247,9 @@ def test_slow(witness: Witness) -> None:
 
 def test_down(witness: Witness) -> None:
     """Nobody at the address is SERVICE_UNAVAILABLE."""
-    gone = replace(client(witness), url="http://127.0.0.1:1/")
-    with pytest.raises(UnavailableError):
+    with socket.socket() as silent, pytest.raises(UnavailableError):
+        silent.bind(("127.0.0.1", 0))  # held, so that nobody else can listen there
+        gone = replace(client(witness), url=f"http://127.0.0.1:{silent.getsockname()[1]}/")
         gone.add_checkpoint(envelope(7), 0, (), now=NOW, timeout=5)
 
 
