@@ -118,6 +118,11 @@ BROKEN: list[tuple[str, Callable[[], tuple[bytes, ...]], str]] = [
     ),
     ("far too long", lambda: (CHAIN[0],) * 11, "it has more than 10 certificates"),
     (
+        "of a root that no other library reads",
+        lambda: (CHAIN[0], made(b"\x30\x00", build.basic_constraints(1), name="example")),
+        "certificate 0 is not issued by the next one",
+    ),
+    (
         "no authority",
         lambda: (made(KEY, USE, PURPOSE, NO_CA), CHAIN[1]),
         "certificate 0 is no authority",

@@ -13,6 +13,7 @@ from tests.ctlog.places import Place
 from touchplate.cli.__main__ import main
 from touchplate.ctlog.check import check_record
 from touchplate.errors import VerificationError
+from touchplate.formats import certificate_builder as build
 from touchplate.formats import ct
 from touchplate.formats.certificate import PRECERT_POISON, parse_certificate, parse_pem_certificates
 from touchplate.server.data import DataFolder
@@ -61,6 +62,28 @@ def test_planted(place: Place) -> None:
         assert caught.value.code == "PROFILE_BROKEN"
 
 
+def test_issuer_that_no_library_reads(place: Place) -> None:
+    """An issuer whose key is nothing has signed nothing, and is named as that."""
+    leaf = ct.parse_tile_leaf(record(place))
+    odd = build.sign_certificate(
+        place.authority.chain[-1].subject_der,
+        b"\x30\x00",
+        (build.basic_constraints(1),),
+        serial=7,
+        issuer=place.authority.chain[-1].subject_der,
+        validity=(NOW, NOW),
+        signer=place.signer,
+    )
+    spoiled = replace(leaf, issuers=(leaf.issuers[0], sha256(odd).digest()))
+
+    def find_issuer(fingerprint: bytes) -> bytes | None:
+        return odd if fingerprint == spoiled.issuers[1] else place.log.issuer(fingerprint)
+
+    with pytest.raises(VerificationError, match="are no chain") as caught:
+        check_record(spoiled.encode(), find_issuer)
+    assert caught.value.code == "PROFILE_BROKEN"
+
+
 def test_issuer_missing(place: Place) -> None:
     """An issuer that is not there, or is another, means that the log is damaged."""
     entry = record(place)
@@ -74,7 +97,6 @@ def test_issuer_missing(place: Place) -> None:
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`touchplate ct check` passes a good log, and names the certificate that was planted."""
     from tests.formats import test_leaf_profile as planted
-    from touchplate.formats import certificate_builder as build
 
     data = tmp_path / "data"
     with DataFolder.serve(data) as folder:

@@ -7,7 +7,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from touchplate.errors import SettingsError
+from touchplate.errors import MalformedError, SettingsError
 from touchplate.formats import certificate_builder as build
 from touchplate.formats.certificate import parse_certificate
 from touchplate.keys.signer import PrivateKeySigner, generate
@@ -25,6 +25,20 @@ def self_signed(signer: PrivateKeySigner, serial: int = 1, days: int = 1) -> byt
         head, (build.basic_constraints(None), build.subject_key_identifier(spki))
     )
     return build.sign_tbs(tbs, signature, signer)
+
+
+def without_key() -> bytes:
+    """Build a certificate that our reader takes, since it leaves the key to who asks for it."""
+    signer, name = generate(), build.encode_name("example.com", "x")
+    return build.sign_certificate(
+        name,
+        b"\x30\x00",
+        (build.basic_constraints(None),),
+        serial=1,
+        issuer=name,
+        validity=(START, START),
+        signer=signer,
+    )
 
 
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048", "ed25519"])
@@ -48,6 +62,23 @@ def test_after_2049() -> None:
     certificate = x509.load_der_x509_certificate(self_signed(generate(), days=10_000))
 
     assert certificate.not_valid_after_utc == START + timedelta(days=10_000)
+
+
+def test_link_that_no_library_reads() -> None:
+    """A certificate that `cryptography` does not read is a broken link, and no error of its own."""
+    good, odd = parse_certificate(self_signed(generate())), parse_certificate(without_key())
+
+    assert build.find_broken_link((good,)) is None
+    for chain, place in (((odd,), 0), ((odd, good), 0), ((good, odd), 0), ((good, good, odd), 1)):
+        assert build.find_broken_link(chain) == place
+
+
+@pytest.mark.parametrize("spki", [b"", b"\x30", b"\x30\x00", b"\x30\x02\x30\x00", b"\x04\x00"])
+def test_identifier_of_no_key(spki: bytes) -> None:
+    """What is no SubjectPublicKeyInfo has no identifier."""
+    with pytest.raises(MalformedError) as caught:
+        build.key_identifier(spki)
+    assert caught.value.code == "DER_MALFORMED"
 
 
 @pytest.mark.parametrize("serial", [0, -1, 1 << 159])

@@ -12,11 +12,12 @@ from hashlib import sha1
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from touchplate.errors import SettingsError
+from touchplate.errors import MalformedError, SettingsError
 from touchplate.formats import der
 from touchplate.formats.certificate import Certificate
+from touchplate.formats.element import DerError, expect, expect_last
 from touchplate.keys.algorithms import Algorithm
 from touchplate.keys.signer import Signer
 
@@ -39,6 +40,14 @@ _oid = lru_cache(maxsize=128)(der.oid)
 
 _VERSION_3: Final = der.explicit(0, der.integer(2))
 MAX_SERIAL: Final = (1 << 159) - 1
+# What `cryptography` raises for a certificate that is none to it, or that another one signed.
+_UNREADABLE: Final = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+)
 
 
 def signature_identifier(algorithm: Algorithm) -> bytes:
@@ -65,9 +74,13 @@ def encode_extension(oid: str, value: bytes, *, critical: bool = False) -> bytes
 
 def key_identifier(spki: bytes) -> bytes:
     """Give SHA-1 of the key's bits (RFC 5280 §4.2.1.2, method 1); a name, not a proof."""
-    outer = der.Reader(spki).enter()
-    outer.raw(der.SEQUENCE)
-    return sha1(outer.read(der.BIT_STRING)[1:], usedforsecurity=False).digest()
+    try:
+        at, end = expect_last(spki, 0, len(spki), der.SEQUENCE)
+        _, at = expect(spki, at, end, der.SEQUENCE)
+        start, stop = expect_last(spki, at, end, der.BIT_STRING)
+    except DerError as error:
+        raise MalformedError("DER_MALFORMED", f"a SubjectPublicKeyInfo: {error}") from error
+    return sha1(spki[start + 1 : stop], usedforsecurity=False).digest()
 
 
 def key_usage(value: bytes) -> bytes:
@@ -112,27 +125,39 @@ def encode_tbs_head(
     copied from its certificate, for another encoding of the same words breaks chains. The serial
     has at most 20 octets (RFC 5280 §4.1.2.2).
     """
+    not_before, not_after = validity
+    times = encode_validity(not_before, not_after)
+    return b"".join((_VERSION_3, encode_serial(serial), signature, issuer, times, subject, spki))
+
+
+def encode_serial(serial: int) -> bytes:
+    """Give the serial number as INTEGER; another than one of 20 octets is our bug."""
     if not 0 < serial <= MAX_SERIAL:
         raise AssertionError("a serial number is positive and of at most 20 octets")
-    not_before, not_after = validity
-    times = _validity(not_before, not_after)
-    return b"".join((_VERSION_3, der.integer(serial), signature, issuer, times, subject, spki))
+    return der.integer(serial)
 
 
 @lru_cache(maxsize=8)  # whole seconds: many certificates begin in the same one
-def _validity(not_before: datetime, not_after: datetime) -> bytes:
+def encode_validity(not_before: datetime, not_after: datetime) -> bytes:
+    """Give the Validity of a certificate."""
     return der.sequence(der.certificate_time(not_before), der.certificate_time(not_after))
 
 
 def encode_tbs(head: bytes, extensions: Iterable[bytes]) -> bytes:
     """Give a TBSCertificate: its head and its extensions in this order."""
-    listed = der.tlv(der.SEQUENCE, b"".join(extensions))
-    return der.tlv(der.SEQUENCE, head + der.tlv(0xA3, listed))
+    listed = b"".join(extensions)
+    inner = der.head(der.SEQUENCE, len(listed))
+    outer = der.head(0xA3, len(inner) + len(listed))
+    size = len(head) + len(outer) + len(inner) + len(listed)
+    return b"".join((der.head(der.SEQUENCE, size), head, outer, inner, listed))
 
 
 def sign_tbs(tbs: bytes, signature: bytes, signer: Signer) -> bytes:
     """Give the certificate: the signed part, the algorithm, the signature."""
-    return der.sequence(tbs, signature, der.bit_string(signer.sign(tbs)))
+    bits = signer.sign(tbs)
+    before = der.head(der.BIT_STRING, 1 + len(bits))
+    size = len(tbs) + len(signature) + len(before) + 1 + len(bits)
+    return b"".join((der.head(der.SEQUENCE, size), tbs, signature, before, b"\0", bits))
 
 
 def sign_certificate(
@@ -154,13 +179,15 @@ def sign_certificate(
 def find_broken_link(chain: Sequence[Certificate]) -> int | None:
     """Find the first certificate that the next one, or the last one itself, did not sign.
 
-    Read and checked by `cryptography`, not by the code that made them.
+    Read and checked by `cryptography`, not by the code that made them. One that it does not read,
+    or whose kind of signature it does not know, is not signed as far as we can say.
     """
-    parsed = [x509.load_der_x509_certificate(item.der) for item in chain]
-    for place, certificate in enumerate(parsed):
-        above = parsed[min(place + 1, len(parsed) - 1)]
+    for place, certificate in enumerate(chain):
+        above = chain[min(place + 1, len(chain) - 1)]
         try:
-            certificate.verify_directly_issued_by(above)
-        except (ValueError, TypeError, InvalidSignature):
+            x509.load_der_x509_certificate(certificate.der).verify_directly_issued_by(
+                x509.load_der_x509_certificate(above.der)
+            )
+        except _UNREADABLE:
             return place
     return None

@@ -7,6 +7,7 @@ functions of `element`.
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from touchplate.errors import MalformedError
@@ -217,6 +218,13 @@ def parse_time(tag: int, content: bytes) -> datetime:
     hour, minute, second = int(digits[8:10]), int(digits[10:12]), int(digits[12:])
     micros = int(fraction[:6].ljust(6, "0")) if point else 0
     return datetime(year, month, day, hour, minute, second, micros, tzinfo=UTC)
+
+
+@lru_cache(maxsize=4096)
+def head(tag: int, size: int) -> bytes:
+    """Encode tag and length of an element whose content has this size; for what is made often."""
+    element = tlv(tag, bytes(size))
+    return element[: len(element) - size]
 
 
 def sequence(*parts: bytes) -> bytes:

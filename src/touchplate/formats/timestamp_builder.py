@@ -194,7 +194,7 @@ def encode_tst_info(
             template.tsa,
         )
     )
-    return _head(der.SEQUENCE, len(content)) + content
+    return der.head(der.SEQUENCE, len(content)) + content
 
 
 def encode_signed_attributes(
@@ -234,7 +234,7 @@ def encode_response(
     """Give the whole TimeStampResp, granted."""
     # Sizes are known before anything is put together, so each byte is copied once.
     certificates = template.certificates if with_certificates else b""
-    signature_head = _head(der.OCTET_STRING, len(signature))
+    signature_head = der.head(der.OCTET_STRING, len(signature))
     size = (
         len(template.before_attributes)
         + len(attributes)
@@ -242,25 +242,25 @@ def encode_response(
         + len(signature_head)
         + len(signature)
     )
-    info_head = _head(der.SEQUENCE, size)
+    info_head = der.head(der.SEQUENCE, size)
     size += len(info_head)
-    infos_head = _head(der.SET, size)
+    infos_head = der.head(der.SET, size)
     size += len(infos_head) + len(certificates)
-    octets_head = _head(der.OCTET_STRING, len(tst_info))
+    octets_head = der.head(der.OCTET_STRING, len(tst_info))
     content_size = len(octets_head) + len(tst_info)
-    wrapped_head = _head(_SIGNED_ATTRIBUTES[0], content_size)  # [0] here too
+    wrapped_head = der.head(_SIGNED_ATTRIBUTES[0], content_size)  # [0] here too
     content_size += len(wrapped_head) + len(_TST_INFO)
-    content_head = _head(der.SEQUENCE, content_size)
+    content_head = der.head(der.SEQUENCE, content_size)
     size += len(content_head) + content_size + len(template.digests)
-    data_head = _head(der.SEQUENCE, size)
+    data_head = der.head(der.SEQUENCE, size)
     size += len(data_head)
-    explicit_head = _head(_SIGNED_ATTRIBUTES[0], size)
+    explicit_head = der.head(_SIGNED_ATTRIBUTES[0], size)
     size += len(explicit_head) + len(_SIGNED_DATA)
-    token_head = _head(der.SEQUENCE, size)
+    token_head = der.head(der.SEQUENCE, size)
     size += len(token_head) + len(_GRANTED)
     return b"".join(
         (
-            _head(der.SEQUENCE, size),
+            der.head(der.SEQUENCE, size),
             _GRANTED,
             token_head,
             _SIGNED_DATA,
@@ -285,16 +285,9 @@ def encode_response(
     )
 
 
-@lru_cache(maxsize=4096)
-def _head(tag: int, size: int) -> bytes:
-    """Give tag and length of an element whose content has this size."""
-    element = der.tlv(tag, bytes(size))
-    return element[: len(element) - size]
-
-
 def _integer(value: int) -> bytes:
     size = (value if value >= 0 else ~value).bit_length() // 8 + 1
-    return _head(der.INTEGER, size) + value.to_bytes(size, "big", signed=True)
+    return der.head(der.INTEGER, size) + value.to_bytes(size, "big", signed=True)
 
 
 def encode_rejection(failure: str) -> bytes:
