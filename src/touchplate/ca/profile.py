@@ -5,39 +5,24 @@ the list of timestamps in the other (RFC 6962 §3.1, §3.3). That is checked, wi
 parser, before a certificate leaves.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography import x509
 
 from touchplate.ca.authority import Authority, random_serial
-from touchplate.errors import MalformedError, SettingsError
+from touchplate.ca.template import POISON, encode_extensions, encode_head, encode_promise
+from touchplate.errors import SettingsError
 from touchplate.formats import certificate_builder as build
-from touchplate.formats import der
-from touchplate.formats.authentication import EXTENSION, encode_authentication
-from touchplate.formats.extensions import BY_NUMBER, encode_extension
-from touchplate.formats.sct import SignedCertificateTimestamp, encode_sct_list
+from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.keys.public import PublicKey
-from touchplate.oidc.identity import Identity, SubjectName
+from touchplate.oidc.identity import Identity
 
 LIFETIME: Final = timedelta(seconds=600)
 
-_FIXED: Final = build.key_usage(build.KEY_USAGE_SIGN) + build.extended_key_usage(build.CODE_SIGNING)
-_EMPTY_NAME: Final = der.sequence()
-_POISON: Final = build.encode_extension("1.3.6.1.4.1.11129.2.4.3", der.null(), critical=True)
-_SCT_LIST: Final = "1.3.6.1.4.1.11129.2.4.2"
-_USER_NAME: Final = der.oid("1.3.6.1.4.1.57264.1.7")
-_ISSUER_V1, _ISSUER, _SUBJECT = 1, 8, 24
-# Header of each Extension by its number: OID and nothing else, as none of them is critical.
-_OIDS: Final[Mapping[int, bytes]] = {
-    number: der.tlv(der.OID, row.oid) for number, row in BY_NUMBER.items()
-}
 
-
-@dataclass(frozen=True, slots=True)
-class Precertificate:
+class Precertificate(NamedTuple):
     """A signed precertificate, and what is needed to make the certificate of it.
 
     It keeps the authority it was signed by: the key may rotate before the log has answered.
@@ -60,8 +45,7 @@ class Precertificate:
 
     def with_sct(self, sct: SignedCertificateTimestamp) -> bytes:
         """Give the certificate (DER): the poison replaced by the log's promise."""
-        listed = build.encode_extension(_SCT_LIST, encode_sct_list((sct,)))
-        tbs = build.encode_tbs(self.head, (self.extensions, listed))
+        tbs = build.encode_tbs(self.head, (self.extensions, encode_promise(sct)))
         signed = _sign(tbs, self.authority)
         if x509.load_der_x509_certificate(signed).tbs_precertificate_bytes != self.tbs:
             raise AssertionError("certificate and precertificate differ in more than the SCT")
@@ -82,7 +66,7 @@ def precertify(
     if the authority's own certificate does not cover the time, what its signer raises.
     """
     head, extensions = _encode(authority, public_key, identity, at, new_serial)
-    signed = _sign(build.encode_tbs(head, (extensions, _POISON)), authority)
+    signed = _sign(build.encode_tbs(head, (extensions, POISON)), authority)
     return Precertificate(authority, signed, head, extensions)
 
 
@@ -108,54 +92,12 @@ def _encode(
 ) -> tuple[bytes, bytes]:
     """Give what stands before the extensions, and those that are the same in every form."""
     start = at.replace(microsecond=0)
+    end = start + LIFETIME
     # Nothing outlives any certificate above it: verifiers want all of them valid.
-    if not authority.not_before <= start <= start + LIFETIME <= authority.not_after:
+    if not authority.not_before <= start <= end <= authority.not_after:
         raise SettingsError("SETTINGS_INVALID", "the authority's chain does not last so long")
-    head = build.encode_tbs_head(
-        new_serial(),
-        authority.signature_identifier,
-        authority.issuing.subject_der,
-        (start, start + LIFETIME),
-        _EMPTY_NAME,
-        public_key.spki,
-    )
-    extensions = b"".join(
-        (
-            _FIXED,
-            build.subject_key_identifier(public_key.spki),
-            build.authority_key_identifier(authority.key_identifier),
-            build.encode_extension("2.5.29.17", encode_san(identity.san), critical=True),
-            *_identity_extensions(identity),
-        )
-    )
-    return head, extensions
-
-
-def encode_san(name: SubjectName) -> bytes:
-    """Give the value of subjectAltName: exactly one GeneralName (RFC 5280 §4.2.1.6)."""
-    if name.kind == "username":
-        value = der.explicit(0, der.utf8_string(name.value))
-        return der.sequence(der.tlv(0xA0, _USER_NAME + value))
-    if not name.value.isascii():
-        raise MalformedError(
-            "REQUEST_MALFORMED", f"x509: {name.value!r} cannot be encoded as an IA5String"
-        )
-    return der.sequence(der.ia5_string(name.value, 0x81 if name.kind == "email" else 0x86))
-
-
-def _identity_extensions(identity: Identity) -> Iterable[bytes]:
-    """Give 1.3.6.1.4.1.57264.1.N in ascending order; an empty value has no extension."""
-    if not identity.issuer:
-        raise MalformedError("REQUEST_MALFORMED", "extensions must have a non-empty issuer url")
-    values = dict(identity.extensions)
-    values |= {_ISSUER_V1: identity.issuer, _ISSUER: identity.issuer, _SUBJECT: identity.subject}
-    for number in sorted(values):
-        if values[number]:
-            value = encode_extension(BY_NUMBER[number], values[number])
-            yield der.sequence(_OIDS[number], der.octet_string(value))
-    login = encode_authentication(identity.amr, identity.acr)
-    if login is not None:
-        yield build.encode_extension(EXTENSION, login)
+    head = encode_head(authority, public_key, new_serial(), (start, end))
+    return head, encode_extensions(authority, public_key, identity)
 
 
 def _sign(tbs: bytes, authority: Authority) -> bytes:
