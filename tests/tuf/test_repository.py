@@ -328,6 +328,25 @@ def test_late_copy(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -
     assert client.update(second, clock.now) == newest
 
 
+def test_copy_is_made_later(files: Files, keys: RoleKeys, clock: Clock) -> None:
+    """Who was interrupted before the copy of the newest timestamp has it made by the next one."""
+    repository, other = (Repository(files, keys, clock) for _ in range(2))
+    repository.publish(TARGETS)
+    replace = files.replace
+
+    def crash(_key: str, _data: bytes) -> None:
+        raise OSError("crash")
+
+    files.replace = crash  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="crash"):
+        repository.publish({**TARGETS, "trusted_root.json": b"new"})
+    files.replace = replace  # type: ignore[method-assign]
+    newest = other.read("timestamp.json")
+    assert files.files["tuf/timestamp.json"] != newest
+    assert not other.refresh()
+    assert files.files["tuf/timestamp.json"] == newest
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["memory", "folder", "s3"])
 def test_many_at_once(

@@ -202,6 +202,8 @@ class Repository:
                 content = _meta("targets.json", targets.version)
                 snapshot = self._write("snapshot", snapshot.version + 1, content)
             if snapshot is state.snapshot and not self._is_due(state.timestamp):
+                # Whoever wrote that one may not have come to copy it.
+                self._copy_timestamp(state.timestamp.version)
                 return root_renewed
             timestamp_version = state.timestamp.version + 1
         timestamp = Metadata(
@@ -231,10 +233,9 @@ class Repository:
 
     def _copy_timestamp(self, version: int) -> None:
         """Make `timestamp.json` the newest, also when others write newer ones meanwhile."""
-        written = None
-        while (newest := self._newest_timestamp(version)) not in (None, written):
-            written = newest
-            self._files.replace(f"{PREFIX}timestamp.json", newest)
+        name = f"{PREFIX}timestamp.json"
+        while (newest := self._newest_timestamp(version)) not in (None, self._files.get(name)):
+            self._files.replace(name, newest)
 
     def _renew_root(self) -> bool:
         if not self._is_due(self._root):
