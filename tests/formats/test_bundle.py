@@ -346,6 +346,7 @@ def read_any(members: Any) -> Bundle | None:
         return None
 
 
+@pytest.mark.slow
 @settings(max_examples=400)
 @given(st.sampled_from([*SHAPES, *KEY_SHAPES]), st.data())
 def test_usual_form(shape: str, data: st.DataObject) -> None:

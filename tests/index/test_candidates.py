@@ -61,6 +61,7 @@ def test_model(
     assert found == expected
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(conditions, st.booleans(), st.integers(0, 300))
 def test_budget(

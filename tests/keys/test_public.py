@@ -177,6 +177,7 @@ def test_rsa_exponent() -> None:
     refuse(spki_of(big.public_key()))
 
 
+@pytest.mark.slow
 def test_other_kinds() -> None:
     """Curves and kinds that Sigstore has not are refused in every form."""
     for crypto in (

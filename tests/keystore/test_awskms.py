@@ -93,6 +93,7 @@ def test_missing_right_is_named() -> None:
         assert signer["AWS_SECRET_ACCESS_KEY"] not in str(fault)
 
 
+@pytest.mark.slow
 def test_other_keys(shared_kms: KmsServer) -> None:
     """A key that is for encryption, or of a kind that nobody verifies, is refused when loaded."""
     for spec, usage in (("RSA_2048", "ENCRYPT_DECRYPT"), ("ECC_SECG_P256K1", "SIGN_VERIFY")):
@@ -118,6 +119,7 @@ def test_service_that_hangs(own_kms: KmsServer) -> None:
     assert signer.sign(b"x")
 
 
+@pytest.mark.slow
 def test_nobody_there() -> None:
     """Where nothing listens, the answer comes at once; where nobody answers, in time."""
     environ = {"AWS_ACCESS_KEY_ID": "A", "AWS_SECRET_ACCESS_KEY": "the secret"}

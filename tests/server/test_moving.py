@@ -199,6 +199,7 @@ def check_moved(new: Path, dump: Path) -> None:
     assert [audit.faults for audit in found.values()] == [(), ()]
 
 
+@pytest.mark.slow
 def test_export_import(
     old: Path, dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -93,6 +93,7 @@ def test_resume(data: Path) -> None:
     assert seen == []
 
 
+@pytest.mark.slow
 def test_beside_a_server(data: Path) -> None:
     """A server may follow meanwhile; the index is complete in the end."""
     with deployed(data) as deployment:

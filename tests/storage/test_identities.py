@@ -87,6 +87,7 @@ def test_runs(folder: Folder) -> None:
         assert opened.find(identity(1040)) is None
 
 
+@pytest.mark.slow
 def test_bounded_memory(folder: Folder) -> None:
     """What is in a run is no longer kept in memory, nor in the table."""
     database, other = folder.open(), folder.open()
@@ -112,6 +113,7 @@ def test_bounded_memory_of_a_reader(folder: Folder) -> None:
         assert len(reader._identities._recent) <= 3 * RUN
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_many_processes(folder: Folder, seed: int) -> None:
     """Processes that claim, find and tidy in any order agree with one dict."""

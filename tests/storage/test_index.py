@@ -184,6 +184,7 @@ def test_interrupted_merge(index: IndexDatabase) -> None:
     )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
 )

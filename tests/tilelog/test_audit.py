@@ -75,6 +75,7 @@ def test_sizes(size: int) -> None:
     assert audit(made).faults == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 64, 70, 300])
 def test_many_parts(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The parts of a log that has several lead to its root: with parts of one bundle."""

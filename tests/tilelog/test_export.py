@@ -114,6 +114,7 @@ def test_one_tree(place: Place) -> None:
     assert out.get("tile/0/001") is None
 
 
+@pytest.mark.slow
 def test_interrupted(place: Place) -> None:
     """An export that dies at any write is gone on with, and has no checkpoint before."""
     noted(place, 70 * TILE_WIDTH + 3)

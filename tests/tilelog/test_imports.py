@@ -229,6 +229,7 @@ def test_frozen(place: Place) -> None:
     assert refused.value.code == "LOG_FROZEN"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("of_log", [False, True])
 def test_dies(*, of_log: bool, after: bool) -> None:

@@ -32,6 +32,7 @@ def read(
     return list(source.entries(start))
 
 
+@pytest.mark.slow
 def test_resumed(exported: tuple[dict[str, bytes], Checkpoint]) -> None:
     """Reading begins anywhere."""
     files, checkpoint = exported
@@ -74,6 +75,7 @@ PATHS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [*PATHS, "times/000", "times/273.p/112"])
 @pytest.mark.parametrize("how", ["missing", "empty", "short", "cut"])
 def test_truncated(exported: tuple[dict[str, bytes], Checkpoint], path: str, how: str) -> None:
@@ -88,6 +90,7 @@ def test_truncated(exported: tuple[dict[str, bytes], Checkpoint], path: str, how
     assert refused.value.code == "TLOG_INVALID"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("at", [5, -1])
 def test_changed(exported: tuple[dict[str, bytes], Checkpoint], path: str, at: int) -> None:

@@ -169,6 +169,7 @@ def test_restart(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> 
     assert again.fingerprint == repository.fingerprint
 
 
+@pytest.mark.slow
 def test_renewed_in_time(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> None:
     """With a refresh a day a client is served for years, and its root follows."""
     repository = Repository(files, keys, clock)
@@ -256,6 +257,7 @@ def test_keys_of_another_deployment(files: Files, keys: RoleKeys, clock: Clock) 
     assert caught.value.code == "KEY_NOT_FOUND"
 
 
+@pytest.mark.slow
 def test_two_processes(files: Files, keys: RoleKeys, clock: Clock, tmp_path: Path) -> None:
     """Of several processes one renews, and the others serve and go on from what it wrote."""
     first, second = (Repository(files, keys, clock) for _ in range(2))
