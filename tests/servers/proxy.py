@@ -12,10 +12,12 @@ Each fault counts what it hit in `proxy.hits`.
 
 import socket
 import threading
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+_PATIENCE_SECONDS = 60.0
 UNAVAILABLE = b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -58,6 +60,11 @@ class Proxy:
         with self._lock:
             self._cut = request
 
+    def has_cut(self) -> bool:
+        """Say whether the request that `cut_answer_to` waits for has come."""
+        with self._lock:
+            return self._cut is None
+
     def answer(self, request: bytes, answer: bytes) -> None:
         """Answer HTTP requests that begin so ourselves."""
         with self._lock:
@@ -86,9 +93,8 @@ class Proxy:
     def cut_all(self) -> None:
         """Cut all connections that there are."""
         with self._lock:
-            connections = list(self._open)
-        for connection in connections:
-            _cut(connection)
+            for connection in self._open:
+                _cut(connection)
 
     def close(self) -> None:
         """Cut everything and end the threads."""
@@ -98,8 +104,10 @@ class Proxy:
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut_all()
+        self._threads[0].join(_PATIENCE_SECONDS)  # after it there are no new ones
         for thread in self._threads:
-            thread.join(10)
+            thread.join(_PATIENCE_SECONDS)
+            assert not thread.is_alive()
 
     def _accept(self) -> None:
         while True:
@@ -120,17 +128,24 @@ class Proxy:
             server.settimeout(None)
             _Pair(self, client, server).start()
 
-    def start(self, thread: threading.Thread, *connections: socket.socket) -> None:
-        """Take up a connection's thread."""
+    def start(self, threads: Sequence[threading.Thread], *connections: socket.socket) -> None:
+        """Take up a connection's threads, or close it if the proxy was closed meanwhile."""
         with self._lock:
-            self._threads.append(thread)
-            self._open.update(connections)
-        thread.start()
+            if not self._closed:
+                self._threads.extend(threads)
+                self._open.update(connections)
+                for thread in threads:
+                    thread.start()
+                return
+        for connection in connections:
+            connection.close()
 
     def ended(self, *connections: socket.socket) -> None:
-        """Give up a connection."""
+        """Give up a connection and close it."""
         with self._lock:
             self._open.difference_update(connections)
+            for connection in connections:
+                connection.close()
 
     def fault_for(self, data: bytes) -> "bytes | bool | None":
         """Say what becomes of what a client sent: an answer, the cut of its answer, or nothing."""
@@ -161,25 +176,23 @@ class _Pair:
         self._client = client
         self._server = server
         self._cutting = threading.Event()
-        self._left = 2
 
     def start(self) -> None:
         """Pass on both ways."""
-        for run in (self._requests, self._answers):
-            thread = threading.Thread(target=self._run, args=(run,), daemon=True)
-            self._proxy.start(thread, self._client, self._server)
+        answers = threading.Thread(target=self._run, args=(self._answers,), daemon=True)
+        requests = threading.Thread(target=self._run_both, args=(answers,), daemon=True)
+        self._proxy.start((answers, requests), self._client, self._server)
 
-    def _run(self, run: "object") -> None:
-        assert callable(run)
+    def _run_both(self, answers: threading.Thread) -> None:
+        self._run(self._requests)
+        answers.join()
+        self._proxy.ended(self._client, self._server)
+
+    def _run(self, run: Callable[[], None]) -> None:
         with suppress(OSError):
             run()
         _cut(self._client)
         _cut(self._server)
-        self._left -= 1
-        if not self._left:
-            self._proxy.ended(self._client, self._server)
-            self._client.close()
-            self._server.close()
 
     def _requests(self) -> None:
         while data := self._client.recv(65536):
@@ -205,14 +218,20 @@ class _Pair:
     def _drain(self, data: bytes) -> None:
         """Read the rest of an HTTP request, so that its sender can hear the answer."""
         while b"\r\n\r\n" not in data:
-            data += self._client.recv(65536)
+            data += self._more()
         head, _, body = data.partition(b"\r\n\r\n")
         length = 0
         for line in head.lower().split(b"\r\n"):
             if line.startswith(b"content-length:"):
                 length = int(line.partition(b":")[2])
         while len(body) < length:
-            body += self._client.recv(65536)
+            body += self._more()
+
+    def _more(self) -> bytes:
+        data = self._client.recv(65536)
+        if not data:
+            raise ConnectionResetError
+        return data
 
 
 def _cut(connection: socket.socket) -> None:

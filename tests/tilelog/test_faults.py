@@ -15,9 +15,10 @@ import pytest
 from tests.servers.fixtures import S3_ENVIRON
 from tests.servers.postgres import PostgresServer, postgres_uri
 from tests.servers.proxy import UNAVAILABLE, Proxy
-from tests.servers.s3 import s3_uri
+from tests.servers.s3 import BUCKET, s3_uri
 from tests.tilelog.places import Place, fill, submission
 from touchplate.errors import UnavailableError
+from touchplate.merkle.tile import TILE_WIDTH
 from touchplate.storage.postgres import PostgresLog
 from touchplate.storage.s3 import S3Objects
 from touchplate.tilelog.entry import Receipt
@@ -49,12 +50,25 @@ def objects(new_s3: Callable[[], str]) -> Iterator[tuple[Proxy, str]]:
         yield proxy, s3_uri(proxy.endpoint)
 
 
-def place_at(database: str, objects: str) -> Place:
-    """Give a place with little patience for the object store."""
-    return Place(
-        PostgresLog(database, "log"),
-        S3Objects(objects, S3_ENVIRON, max_wait=timedelta(seconds=2)),
-    )
+PlaceAt = Callable[[str, str], Place]
+
+
+@pytest.fixture
+def place_at() -> Iterator[PlaceAt]:
+    """Give a maker of places with little patience for the object store.
+
+    Ask for it last: what a test that failed left open ends before the servers and proxies do.
+    """
+    places: list[Place] = []
+
+    def make(database: str, objects: str) -> Place:
+        store = S3Objects(objects, S3_ENVIRON, max_wait=timedelta(seconds=2))
+        places.append(Place(PostgresLog(database, "log"), store))
+        return places[-1]
+
+    yield make
+    for place in places:
+        place.end()
 
 
 @dataclass
@@ -80,8 +94,12 @@ class Load:
         """Wait until so many more have been answered, or have failed."""
         answers += len(self.answered)
         failures += len(self.failed)
+        self.wait_until(lambda: len(self.answered) >= answers and len(self.failed) >= failures)
+
+    def wait_until(self, holds: Callable[[], bool]) -> None:
+        """Wait until it holds, while entries are appended."""
         end = time.monotonic() + _PATIENCE_SECONDS
-        while len(self.answered) < answers or len(self.failed) < failures:
+        while not holds():
             assert time.monotonic() < end, f"{len(self.answered)} and {len(self.failed)} failed"
             assert self._thread.is_alive()
             time.sleep(0.01)
@@ -129,7 +147,10 @@ def check(place: Place, load: Load) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["shut down", "crashed"])
 def test_database_restarted(
-    own_postgres: PostgresServer, new_s3: Callable[[], str], how: signal.Signals
+    own_postgres: PostgresServer,
+    new_s3: Callable[[], str],
+    how: signal.Signals,
+    place_at: PlaceAt,
 ) -> None:
     """While PostgreSQL is away entries are refused; when it is back they are taken again."""
     place = place_at(own_postgres.uri(), new_s3())
@@ -144,7 +165,9 @@ def test_database_restarted(
     check(place, load)
 
 
-def test_commit_cut(database: tuple[Proxy, str], new_s3: Callable[[], str]) -> None:
+def test_commit_cut(
+    database: tuple[Proxy, str], new_s3: Callable[[], str], place_at: PlaceAt
+) -> None:
     """Who was not told of a commit gets an error, and the same index when he asks again."""
     proxy, uri = database
     place = place_at(uri, new_s3())
@@ -162,7 +185,9 @@ def test_commit_cut(database: tuple[Proxy, str], new_s3: Callable[[], str]) -> N
     place.close()
 
 
-def test_connections_cut(database: tuple[Proxy, str], new_s3: Callable[[], str]) -> None:
+def test_connections_cut(
+    database: tuple[Proxy, str], new_s3: Callable[[], str], place_at: PlaceAt
+) -> None:
     """Connections that are cut at any moment cost a batch at most."""
     proxy, uri = database
     place = place_at(uri, new_s3())
@@ -175,7 +200,9 @@ def test_connections_cut(database: tuple[Proxy, str], new_s3: Callable[[], str])
     check(place, load)
 
 
-def test_database_refuses(database: tuple[Proxy, str], new_s3: Callable[[], str]) -> None:
+def test_database_refuses(
+    database: tuple[Proxy, str], new_s3: Callable[[], str], place_at: PlaceAt
+) -> None:
     """A database that cannot be reached refuses entries, and takes them when it can."""
     proxy, uri = database
     place = place_at(uri, new_s3())
@@ -191,7 +218,10 @@ def test_database_refuses(database: tuple[Proxy, str], new_s3: Callable[[], str]
 
 @pytest.mark.parametrize("fault", ["503", "silence", "refusal"])
 def test_objects_away(
-    new_postgres: Callable[[], str], objects: tuple[Proxy, str], fault: str
+    new_postgres: Callable[[], str],
+    objects: tuple[Proxy, str],
+    fault: str,
+    place_at: PlaceAt,
 ) -> None:
     """While S3 fails entries are taken up to a bound, then refused; then S3 catches up."""
     proxy, uri = objects
@@ -213,15 +243,21 @@ def test_objects_away(
     assert proxy.hits or fault == "refusal"
 
 
-def test_objects_answer_lost(new_postgres: Callable[[], str], objects: tuple[Proxy, str]) -> None:
+def test_objects_answer_lost(
+    new_postgres: Callable[[], str], objects: tuple[Proxy, str], place_at: PlaceAt
+) -> None:
     """Tiles that were written without our hearing of it are found to be ours."""
     proxy, uri = objects
     place = place_at(new_postgres(), uri)
+    to_tiles = f"PUT /{BUCKET}{urlsplit(uri).path}/log/tile/".encode()
     with Load(place.open()) as load:
         for _ in range(3):
-            proxy.cut_answer_to(b"/tile/")
-            load.wait_for(answers=600)
+            proxy.cut_answer_to(to_tiles)
+            # Full bundles are written a second after they are full; how many entries that is
+            # depends on the machine.
+            load.wait_until(proxy.has_cut)
+        load.wait_until(lambda: place.sealed >= TILE_WIDTH)
 
-    assert proxy.hits > 0
+    assert proxy.hits == 3
     assert not load.failed
     check(place, load)
