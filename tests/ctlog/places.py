@@ -52,7 +52,7 @@ class Place:
 
     def call(self, method: str, path: str, query: str = "", body: bytes = b"") -> Response:
         """Ask the handler of a path."""
-        for route in routes(self.log):
+        for route in routes(lambda _: self.log):
             params = match(route.pattern, path)
             if route.method == method and params is not None:
                 request = Request(method, path, params, query.encode(), {}, body)

@@ -363,7 +363,7 @@ def test_identity_of_certificates(tlog_version: int) -> None:
         }
         issuing = one.trusted_root.certificate_authorities[0].chain[0]
         names = {
-            key: {submitter_of(body, issuing) for body in made} for key, made in bodies.items()
+            key: {submitter_of(body, [issuing]) for body in made} for key, made in bodies.items()
         }
         assert names[one, "a@example.com"] == {"names a@example.com"}
         assert names[one, "b@example.com"] == {"names b@example.com"}
@@ -383,6 +383,6 @@ def test_garbage_has_a_submitter() -> None:
             b'"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tAAAA"',
         ):
             try:
-                assert submitter_of(body, issuing).startswith("key ")
+                assert submitter_of(body, [issuing]).startswith("key ")
             except TouchplateError:
                 pytest.fail("a limit must not refuse what the log takes")

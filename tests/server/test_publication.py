@@ -15,10 +15,20 @@ from touchplate.formats.signing_config import (
 )
 from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.keys.signer import generate
-from touchplate.server.publication import Tree, make_signing_config, make_trusted_root
+from touchplate.server.publication import (
+    BACKDATED,
+    Held,
+    HeldLog,
+    Signers,
+    Tree,
+    ct_url,
+    make_signing_config,
+    make_trusted_root,
+)
 from touchplate.server.settings import Origin, parse_origin
 
 CREATED_AT = datetime(2026, 1, 1, tzinfo=UTC)
+START = CREATED_AT - BACKDATED
 ORIGINS = [
     parse_origin("http://127.0.0.1:7878"),
     parse_origin("https://sign.example.org"),
@@ -47,11 +57,12 @@ def trusted_root(origin: Origin) -> TrustedRoot:
     """Make a trusted root with new keys."""
     return make_trusted_root(
         origin,
-        created_at=CREATED_AT,
-        ca_chain=chain(),
-        tsa_chain=chain(),
+        signers=Signers(
+            (Held(chain(), START),),
+            (Held(chain(), START),),
+            (HeldLog(ct_url(origin), generate("ecdsa-p256").public_key, START),),
+        ),
         trees=trees(origin),
-        ct_key=generate("ecdsa-p256").public_key,
     )
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchplate.errors import SettingsError, UnavailableError
+from touchplate.keys.signer import generate
 from touchplate.server.office import Office
 from touchplate.server.succession import (
     ROLES,
@@ -22,12 +23,13 @@ from touchplate.storage.objects import MemoryObjects
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+KEY = generate("ecdsa-p256").public_key.pem()
 
 
 def line(*begins: int) -> Line:
     """Give a line whose later keys sign from so many hours on."""
     later = [
-        Tenure("tsa", number, START, START + hours * HOUR, f"{number:064x}")
+        Tenure("tsa", number, START, START + hours * HOUR, KEY)
         for number, hours in enumerate(begins, 2)
     ]
     return Line((Tenure("tsa", 1, START, START), *later))
@@ -86,13 +88,13 @@ def test_decisions_are_written_once() -> None:
     """What is decided is read by others; of two that decide at once one is refused."""
     objects = MemoryObjects()
     one, two = Succession(objects, START), Succession(objects, START)
-    one.decide(Tenure("tsa", 2, START, START + HOUR, "ab"))
+    one.decide(Tenure("tsa", 2, START, START + HOUR, KEY))
     with pytest.raises(SettingsError) as caught:
-        two.decide(Tenure("ca", 2, START, START, "cd"))
+        two.decide(Tenure("ca", 2, START, START, KEY))
     assert caught.value.code == "SETTINGS_INVALID"
     assert two.lines["tsa"].newest.number == 1
     assert two.read() == one.lines
-    two.decide(Tenure("ca", 2, START, START, "cd"))
+    two.decide(Tenure("ca", 2, START, START, KEY))
     assert [each.name for each in read_decisions(objects)] == ["tsa-2", "ca-2"]
     assert {role: len(one.read()[role].tenures) for role in ROLES} == {"tsa": 2, "ca": 2, "ct": 1}
 
@@ -101,11 +103,11 @@ def test_old_storage_is_refused() -> None:
     """Storage that lacks a decision which the data folder remembers is refused; more is not."""
     objects = MemoryObjects()
     succession = Succession(objects, START)
-    succession.decide(Tenure("tsa", 2, START, START + HOUR, "ab"))
+    succession.decide(Tenure("tsa", 2, START, START + HOUR, KEY))
     known = remembered_decisions(succession.decided)
     check_decisions(known, succession.decided)
     check_decisions((), succession.decided)
-    for found in ((), (Tenure("tsa", 2, START, START, "ab"),)):
+    for found in ((), (Tenure("tsa", 2, START, START, KEY),)):
         with pytest.raises(SettingsError) as caught:
             check_decisions(known, found)
         assert caught.value.code == "STATE_BEHIND"

@@ -16,7 +16,7 @@ from touchplate.errors import UnavailableError
 from touchplate.formats.timestamp import parse_timestamp_response
 from touchplate.formats.timestamp_request import TimestampRequest, encode_timestamp_request
 from touchplate.keys.signer import PrivateKeySigner, generate
-from touchplate.transport.asgi import Request, Response
+from touchplate.transport.asgi import Request, Response, Route
 from touchplate.tsa import Stamping, create_chain
 from touchplate.tsa.routes import routes
 
@@ -42,7 +42,7 @@ class MoodySigner(PrivateKeySigner):
 SIGNER = MoodySigner(generate().crypto)
 CHAIN = create_chain(generate(), SIGNER, organization="example.com", common_name="tsa", now=NOW)
 STAMPING = Stamping.load(SIGNER, CHAIN, lambda: NOW)
-ROUTES = {(route.method, route.pattern): route for route in routes(STAMPING)}
+ROUTES = {(route.method, route.pattern): route for route in routes(lambda: STAMPING)}
 
 
 def post(body: bytes, content_type: str | None = QUERY, accept: str | None = None) -> Response:
@@ -235,15 +235,46 @@ class FarSigner:
 
 
 def test_far_key_does_not_hold_the_loop() -> None:
-    """A key that is not in this process signs in another thread, and no request is direct."""
+    """A key that is not in this process signs in another thread, also for direct requests."""
     signer = FarSigner()
-    route, _ = routes(Stamping.load(signer, CHAIN, lambda: NOW))
+    stamping = Stamping.load(signer, CHAIN, lambda: NOW)
+    route, _ = routes(lambda: stamping)
     request = Request("POST", route.pattern, headers={"content-type": QUERY}, body=query())
 
     async def stamp() -> Response:
         return await route.handler(request)
 
-    assert asyncio.run(stamp()).status == 200
-    assert route.direct is None
-    assert signer.threads
-    assert get_ident() not in signer.threads
+    async def stamp_directly() -> Response:
+        future: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+        assert route.direct is not None
+        route.direct(query(), future.set_result)  # type: ignore[arg-type]
+        assert not future.done()
+        return await future
+
+    for ask in (stamp, stamp_directly):
+        signer.threads.clear()
+        assert asyncio.run(ask()).status == 200
+        assert signer.threads
+        assert get_ident() not in signer.threads
+
+
+def test_nobody_signs() -> None:
+    """While nobody can sign each request gets 503, and when to come again."""
+
+    def holder() -> Stamping:
+        raise UnavailableError("SERVICE_UNAVAILABLE", "the key tsa-2 is not there")
+
+    route, chain = routes(holder)
+    request = Request("POST", route.pattern, headers={"content-type": QUERY}, body=query())
+    found: list[object] = []
+    assert route.direct is not None
+    route.direct(query(), found.append)
+
+    async def ask(each: Route) -> Response:
+        return await each.handler(request)
+
+    for response in (asyncio.run(ask(route)), found[0], asyncio.run(ask(chain))):
+        assert isinstance(response, Response)
+        assert response.status == 503
+        assert dict(response.headers)["retry-after"] == "1"
+        assert b"tsa-2" not in response.body

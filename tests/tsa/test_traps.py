@@ -353,7 +353,7 @@ def test_rejected_extension_and_hash() -> None:
 def test_example_is_direct() -> None:
     """Headers as clients send them are answered directly, and the answer is the same."""
     authority = example_authority()
-    route, _ = routes(authority)
+    route, _ = routes(lambda: authority)
     assert route.direct is not None
     assert route.direct_if is not None
     plain = [(b"host", b"x"), (b"content-type", QUERY.encode())]

@@ -11,7 +11,7 @@
 A certificate is handed out only when its precertificate is durable and integrated in the CT log.
 """
 
-from touchplate.ca.authority import Authority, create_chain, split_chains
+from touchplate.ca.authority import Authority, create_chain, extend_chain, split_chains
 from touchplate.ca.issue import Draft, Issuance, Issued, Issuing, Submit
 from touchplate.ca.profile import Precertificate
 from touchplate.ca.request import SigningRequest
@@ -28,5 +28,6 @@ __all__ = [
     "SigningRequest",
     "Submit",
     "create_chain",
+    "extend_chain",
     "split_chains",
 ]

@@ -1,4 +1,4 @@
-"""The authority's chain: made at first start, checked at each, and the key that issues under it."""
+"""The authority's chain: made at first start, checked at each, extended; and the key under it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ ROOT_LIFETIME: Final = timedelta(days=3652)
 ISSUING_LIFETIME: Final = timedelta(days=1826)
 # Clients whose clock is behind ours must find a fresh chain valid already.
 BACKDATED: Final = timedelta(minutes=5)
+# A root that ends sooner gets no further certificates below it.
+MIN_LIFETIME: Final = timedelta(days=30)
 MAX_CHAIN: Final = 10
 _SUBJECT_KEY_IDENTIFIER: Final = bytes.fromhex("551d0e")
 
@@ -31,22 +33,7 @@ def create_chain(
     """
     start = now.replace(microsecond=0) - BACKDATED
     root_name = build.encode_name(organization, common_name)
-    root_spki, issuing_spki = root.public_key.spki, issuing.public_key.spki
-    issuing_certificate = build.sign_certificate(
-        build.encode_name(organization, f"{common_name}-intermediate"),
-        issuing_spki,
-        (
-            build.key_usage(build.KEY_USAGE_ISSUE),
-            build.extended_key_usage(build.CODE_SIGNING),
-            build.basic_constraints(0),
-            build.subject_key_identifier(issuing_spki),
-            build.authority_key_identifier(build.key_identifier(root_spki)),
-        ),
-        serial=random_serial(),
-        issuer=root_name,
-        validity=(start, start + ISSUING_LIFETIME),
-        signer=root,
-    )
+    root_spki = root.public_key.spki
     root_certificate = build.sign_certificate(
         root_name,
         root_spki,
@@ -60,7 +47,54 @@ def create_chain(
         validity=(start, start + ROOT_LIFETIME),
         signer=root,
     )
-    return issuing_certificate, root_certificate
+    above = parse_certificate(root_certificate)
+    name = build.encode_name(organization, f"{common_name}-intermediate")
+    return _sign_issuing(root, above, issuing, name, start), root_certificate
+
+
+def extend_chain(
+    root: Signer,
+    chain: tuple[Certificate, ...],
+    issuing: Signer,
+    *,
+    organization: str,
+    common_name: str,
+    now: datetime,
+) -> tuple[bytes, ...]:
+    """Make an issuing certificate for another key under the root of `chain`; give the new chain.
+
+    It does not outlive the root. Raises SettingsError: the root is not that of `root`, or has
+    others between, or ends too soon.
+    """
+    above = chain[-1]
+    if len(chain) != 2 or above.spki != root.public_key.spki:
+        raise _invalid("it is not of this instance's own root")
+    if above.not_after - now < MIN_LIFETIME:
+        raise _invalid(f"its root ends at {above.not_after}: a new root is needed")
+    start = now.replace(microsecond=0) - BACKDATED
+    name = build.encode_name(organization, f"{common_name}-intermediate")
+    return _sign_issuing(root, above, issuing, name, start), above.der
+
+
+def _sign_issuing(
+    root: Signer, above: Certificate, issuing: Signer, name: bytes, start: datetime
+) -> bytes:
+    spki = issuing.public_key.spki
+    return build.sign_certificate(
+        name,
+        spki,
+        (
+            build.key_usage(build.KEY_USAGE_ISSUE),
+            build.extended_key_usage(build.CODE_SIGNING),
+            build.basic_constraints(0),
+            build.subject_key_identifier(spki),
+            build.authority_key_identifier(build.key_identifier(above.spki)),
+        ),
+        serial=random_serial(),
+        issuer=above.subject_der,
+        validity=(max(start, above.not_before), min(start + ISSUING_LIFETIME, above.not_after)),
+        signer=root,
+    )
 
 
 def random_serial() -> int:

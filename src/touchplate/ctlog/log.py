@@ -84,6 +84,10 @@ class CertificateLog:
         self._name = name
         self._stored_issuers: set[bytes] = set()
 
+    def accept(self, roots: Sequence[bytes]) -> None:
+        """Take what leads to these roots (DER) from now on, and to no others."""
+        self.roots = AcceptedRoots(roots, self.settings)
+
     def submit(
         self, chain: Sequence[bytes], *, precertificate: bool
     ) -> Future[SignedCertificateTimestamp]:

@@ -10,6 +10,7 @@ from typing import Final
 
 from touchplate.ctlog.log import CertificateLog
 from touchplate.ctlog.read import get_entries, get_proof, get_proof_by_hash
+from touchplate.ctlog.settings import CtlogSettings
 from touchplate.errors import (
     MalformedError,
     RefusedError,
@@ -33,32 +34,62 @@ _TEXT: Final = "text/plain; charset=utf-8"
 _OCTETS: Final = "application/octet-stream"
 
 Answer = Callable[[CertificateLog, Request], Awaitable[Response]]
+FindLog = Callable[[int], CertificateLog | None]
+"""The number of a log, from 1 -> the log."""
 
 
-def routes(log: CertificateLog, prefix: str = "/ct") -> tuple[Route, ...]:
-    """Answer for the log, below `prefix`; submissions only if it is open to them."""
+def routes(
+    find: FindLog,
+    prefix: str = "/ct",
+    later_prefix: str = "/ct-logs",
+    settings: CtlogSettings | None = None,
+) -> tuple[Route, ...]:
+    """Answer for the first log below `prefix`, for each later one below `later_prefix`/N`prefix`.
+
+    Submissions are answered only if the log is open to them.
+    """
+    settings = settings or CtlogSettings()
+    first = _routes(prefix, lambda _: find(1), settings)
+    later = _routes(f"{later_prefix}/{{log}}{prefix}", lambda asked: _named(find, asked), settings)
+    return (*first, *later)
+
+
+def _named(find: FindLog, request: Request) -> CertificateLog | None:
+    text = request.params["log"]
+    # The first one has its own path; each log has one.
+    if not (text.isascii() and text.isdigit()) or len(text) > 9 or text[0] == "0" or text == "1":
+        return None
+    return find(int(text))
+
+
+def _routes(
+    prefix: str, find: Callable[[Request], CertificateLog | None], settings: CtlogSettings
+) -> tuple[Route, ...]:
     limit = ct.MAX_ADD_CHAIN_BYTES
     submissions = (
-        Route("POST", f"{prefix}/v1/add-chain", _handler(log, _add_chain), limit),
-        Route("POST", f"{prefix}/v1/add-pre-chain", _handler(log, _add_pre_chain), limit),
+        Route("POST", f"{prefix}/v1/add-chain", _handler(find, _add_chain), limit),
+        Route("POST", f"{prefix}/v1/add-pre-chain", _handler(find, _add_pre_chain), limit),
     )
     return (
-        *(submissions if log.settings.is_open else ()),
-        Route("GET", f"{prefix}/v1/get-roots", _handler(log, _get_roots)),
-        Route("GET", f"{prefix}/v1/get-sth", _handler(log, _get_sth)),
-        Route("GET", f"{prefix}/v1/get-sth-consistency", _handler(log, _get_consistency)),
-        Route("GET", f"{prefix}/v1/get-proof-by-hash", _handler(log, _get_proof_by_hash)),
-        Route("GET", f"{prefix}/v1/get-entries", _handler(log, _get_entries)),
-        Route("GET", f"{prefix}/v1/get-entry-and-proof", _handler(log, _get_entry_and_proof)),
-        Route("GET", f"{prefix}/checkpoint", _handler(log, _checkpoint)),
-        Route("GET", f"{prefix}/tile/{{level}}/{{rest...}}", _handler(log, _tile)),
-        Route("GET", f"{prefix}/issuer/{{fingerprint}}", _handler(log, _issuer)),
+        *(submissions if settings.is_open else ()),
+        Route("GET", f"{prefix}/v1/get-roots", _handler(find, _get_roots)),
+        Route("GET", f"{prefix}/v1/get-sth", _handler(find, _get_sth)),
+        Route("GET", f"{prefix}/v1/get-sth-consistency", _handler(find, _get_consistency)),
+        Route("GET", f"{prefix}/v1/get-proof-by-hash", _handler(find, _get_proof_by_hash)),
+        Route("GET", f"{prefix}/v1/get-entries", _handler(find, _get_entries)),
+        Route("GET", f"{prefix}/v1/get-entry-and-proof", _handler(find, _get_entry_and_proof)),
+        Route("GET", f"{prefix}/checkpoint", _handler(find, _checkpoint)),
+        Route("GET", f"{prefix}/tile/{{level}}/{{rest...}}", _handler(find, _tile)),
+        Route("GET", f"{prefix}/issuer/{{fingerprint}}", _handler(find, _issuer)),
     )
 
 
-def _handler(log: CertificateLog, answer: Answer) -> Handler:
+def _handler(find: Callable[[Request], CertificateLog | None], answer: Answer) -> Handler:
     async def handle(request: Request) -> Response:
         try:
+            log = find(request)
+            if log is None:
+                raise RefusedError("NOT_FOUND", "there is no such log")
             return await answer(log, request)
         except TouchplateError as error:
             return error_response(error)
@@ -72,6 +103,8 @@ def error_response(error: TouchplateError) -> Response:
     message = error.message
     if error.code == "NOT_FOUND":
         status = 404
+    elif error.code == "LOG_FROZEN":
+        status = 410
     elif isinstance(error, UnavailableError):
         status = 503
         seconds = error.retry_after.total_seconds() if error.retry_after else 1

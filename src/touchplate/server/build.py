@@ -5,7 +5,7 @@ issuer's keys, TUF gets what clients must know. `server.opening` calls it with a
 `testing.World` with memory; nothing here knows which.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from typing import Final
 from touchplate import ca, ctlog, tlog, tsa
 from touchplate.ca.routes import routes as ca_routes
 from touchplate.ctlog.routes import routes as ctlog_routes
-from touchplate.errors import UnavailableError
+from touchplate.errors import SettingsError, UnavailableError
 from touchplate.formats.certificate import Certificate
 from touchplate.formats.signing_config import (
     SigningConfig,
@@ -24,17 +24,25 @@ from touchplate.formats.signing_config import (
 from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.index import Index
 from touchplate.index.routes import routes as index_routes
+from touchplate.keys.public import PublicKey
 from touchplate.keys.signer import Signer
 from touchplate.oidc.issuer import OwnIssuer
 from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import openapi
 from touchplate.server import vault as names
+from touchplate.server.authorities import (
+    Authorities,
+    RetiredSigner,
+    check_key,
+    freeze_ct,
+    parse_chain,
+)
 from touchplate.server.certificate_log import LazyLeafIndex, accepted_roots
 from touchplate.server.certifying import (
     COMMON_NAME,
     MAX_NAME,
     Certifying,
-    open_authority,
+    first_ca_chain,
     read_others,
     submit_in_loop,
     submit_to,
@@ -64,6 +72,7 @@ from touchplate.server.ownership import (
 from touchplate.server.publication import (
     CT_PATH,
     ISSUER_PATH,
+    LATER_CT_PATH,
     Publication,
     ct_origin,
     issuer_url,
@@ -71,7 +80,8 @@ from touchplate.server.publication import (
     make_trusted_root,
 )
 from touchplate.server.searching import follow_tree, index_details, index_figures, open_index
-from touchplate.server.settings import CtSettings, LogSettings, Origin, ServeSettings, TsaSettings
+from touchplate.server.settings import LogSettings, Origin, ServeSettings
+from touchplate.server.succession import ROLES, Succession, Tenure
 from touchplate.server.timekeeping import open_timekeeping, tell_time
 from touchplate.server.vault import Vault, open_chain
 from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
@@ -117,7 +127,7 @@ class Deployment:
     certifying: Certifying
     lineage: Lineage
     publication: Publication
-    ct: TileLog
+    authorities: Authorities
     now: Callable[[], datetime]
     # Whether checkpoints wait for witnesses.
     witnessed: bool
@@ -127,8 +137,8 @@ class Deployment:
     _open: ExitStack
     # Has the data folder remember the trees; set by who has one.
     remember: Callable[[], None] = lambda: None
-    # Of how many trees clients and the data folder were told.
-    _told: int = 0
+    # Of how many trees and decisions clients and the data folder were told.
+    _told: tuple[int, int] = (0, 0)
 
     @property
     def trusted_root(self) -> TrustedRoot:
@@ -150,15 +160,23 @@ class Deployment:
         """Give the tree of the transparency log that takes entries."""
         return self.shards.active.tiles
 
+    @property
+    def ct(self) -> TileLog:
+        """Give the tree of the certificate log that takes entries."""
+        return self.authorities.ct.holder().log
+
     def follow(self) -> bool:
-        """Take up a tree that another process has rotated the log to; say whether there was one."""
+        """Take up what another process has rotated to; say whether there was anything."""
         followed = self.shards.follow()
         trees = len(self.lineage.trees)
         # An entry that found its tree frozen may have taken it up; or the store was away then.
-        if trees != self._told:
+        if trees != self._told[0]:
             self.publication.publish()
+        followed |= self.authorities.follow()
+        told = (trees, len(self.authorities.succession.decided))
+        if told != self._told:
             self.remember()
-            self._told = trees
+            self._told = told
         return followed
 
     def refresh(self) -> bool:
@@ -191,62 +209,76 @@ def build(
     limits = limits or Limits()
     with ExitStack() as opened:
         keys = _open_keys(vault, settings)
-        authority = open_authority(vault, keys, origin, now, settings.ca)
         others = read_others(settings.ca)
         clock = open_timekeeping(opened, settings.tsa, now)
-        stamping = _open_stamping(vault, keys, origin, now, settings.tsa, clock)
         logs = _Logs(opened, stores, settings.log)
+        opening = _Opening(vault, keys, origin, now, settings, logs, clock, others)
+        authorities = Authorities(
+            Succession(stores.objects, created_at),
+            origin,
+            open_ca=opening.ca,
+            open_tsa=opening.tsa,
+            open_ct=opening.ct,
+            first_chain=opening.first_chain,
+            first_ct_key=opening.first_ct_key,
+            now=now,
+        )
+        opening.accept(authorities.chains())
+        authorities.adopted = opening.accept
         metrics = Metrics(counts)
         for name in COUNTERS:
             metrics.counts.add(name, 0)  # so that it is there before it first goes up
         trees = _Trees(logs, vault, origin, settings, now, metrics.counts.add)
-        trees.limit = limited_entries(limits, authority.issuing)
+        trees.limit = limited_entries(limits, authorities.issuing)
         lineage = Lineage(stores.objects, created_at, trees.open, now)
         shards = lineage.shards
         index = None
         if settings.index.enabled:
             index = open_index(opened, stores.index(), shards, _in_ms(now))
             lineage.adopted = partial(follow_tree, index)
-        certificates = _open_ct(logs, keys, origin, now, (authority.chain, *others), settings.ct)
         issuer = OwnIssuer(issuer_url(origin.url), keys[names.ISSUER])
         issuers = Issuers(issuer.as_issuer(), settings.issuers, limits)
         issuance = ca.Issuance(
             authenticate=limited_tokens(issuers.authenticate, limits),
             prepare=issuers.prepare,
-            authority=lambda: authority,
-            submit=submit_to(certificates, settings.ca),
+            authority=authorities.ca.holder,
+            submit=submit_to(authorities, settings.ca),
             now=now,
             settings=settings.ca.issuing,
         )
         certifying = Certifying(
             issuance,
             issuers.rows,
-            lambda: [tuple(each.der for each in chain) for chain in others],
+            lambda: [
+                tuple(each.der for each in chain) for chain in (*authorities.chains(), *others)
+            ],
         )
         repository = _open_repository(stores, keys, now)
         publication = Publication(
             repository,
             lineage,
             origin,
-            partial(
-                make_trusted_root,
-                origin,
-                created_at=created_at,
-                ca_chain=authority.chain,
-                other_chains=others,
-                tsa_chain=stamping.chain,
-                ct_key=keys[names.CT].public_key,
+            lambda trees: make_trusted_root(
+                origin, signers=authorities.signers(), trees=trees, other_chains=others
             ),
             partial(make_signing_config, origin, created_at),
         )
         publication.publish()
+
+        def publish() -> bool:
+            publication.publish()
+            return publication.names_all()
+
+        authorities.publish = publish
         health = _health(
-            *(repository, lineage, certificates.log, authority, stamping),
+            *(repository, lineage, authorities),
             now=now,
             metrics=metrics,
             checks={
                 "tlog": partial(check_trees, shards),
-                "ct": partial(check_log, certificates.log),
+                "ct": lambda: check_log(authorities.ct.holder().log),
+                "ca": authorities.ca.check,
+                "tsa": authorities.tsa.check,
                 "objects": partial(check_objects, stores.objects),
             },
         )
@@ -264,14 +296,14 @@ def build(
                     issuance,
                     certifying.issuers,
                     certifying.others,
-                    submit_in_loop(certificates, settings.ca),
+                    submit_in_loop(authorities, settings.ca),
                 ),
                 *tlog_routes(
                     shards, index.find_v1 if index else None, _attestations(stores, shards)
                 ),
                 *(index_routes(index) if index else ()),
-                *tsa_routes(stamping),
-                *ctlog_routes(certificates, CT_PATH),
+                *tsa_routes(authorities.tsa.holder),
+                *ctlog_routes(authorities.find_ct, CT_PATH, LATER_CT_PATH, settings.ct.ctlog),
                 *oidc_routes(issuer, ISSUER_PATH),
                 *tuf_routes(repository),
                 _trust_config_route(publication),
@@ -285,48 +317,23 @@ def build(
             certifying=certifying,
             lineage=lineage,
             publication=publication,
-            ct=certificates.log,
+            authorities=authorities,
             now=now,
             witnessed=settings.witness.policy is not None,
             index=index,
             health=health,
-            _told=len(lineage.trees),
+            _told=(len(lineage.trees), len(authorities.succession.decided)),
             # From here on it is the caller who closes.
             _open=opened.pop_all(),
         )
 
 
 def _open_keys(vault: Vault, settings: ServeSettings) -> Keys:
-    kinds = {**names.KINDS, names.CA: settings.ca_key}
+    """Open what is needed from the beginning; `_Opening` opens what can be exchanged."""
+    kinds = {name: kind for name, kind in names.KINDS.items() if name not in ROLES}
     if settings.ca.chain is not None:
         del kinds[names.CA_ROOT]  # the operator has one elsewhere
     return {name: vault.key(name, kind) for name, kind in kinds.items()}
-
-
-def _open_stamping(
-    vault: Vault,
-    keys: Keys,
-    origin: Origin,
-    now: Callable[[], datetime],
-    settings: TsaSettings,
-    clock: tsa.Drift | None,
-) -> tsa.Stamping:
-    def make() -> tuple[bytes, ...]:
-        return tsa.create_chain(
-            keys[names.TSA_ROOT],
-            keys[names.TSA],
-            organization=origin.host[:MAX_NAME],
-            common_name=f"{COMMON_NAME}-tsa",
-            now=now(),
-        )
-
-    return tsa.Stamping.load(
-        keys[names.TSA],
-        open_chain(vault, names.TSA, make),
-        now,
-        settings.stamping,
-        check_time=clock.check if clock else None,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,26 +417,115 @@ def _attestations(stores: Stores, shards: tlog.Shards) -> tlog.Attestations | No
     return tlog.Attestations(stores.objects, settings.max_attestation_bytes)
 
 
-def _open_ct(
-    logs: _Logs,
-    keys: Keys,
-    origin: Origin,
-    now: Callable[[], datetime],
-    chains: Sequence[tuple[Certificate, ...]],
-    settings: CtSettings,
-) -> ctlog.CertificateLog:
-    signer, name = keys[names.CT], ct_origin(origin)
-    read = partial(read_ct_checkpoint, name, signer.public_key)
-    tiles = logs.open(ctlog.tile_log_settings(signer, name, _in_ms(now)), read)
-    return ctlog.CertificateLog(
-        tiles,
-        signer,
-        origin=name,
-        roots=accepted_roots((chain[-1].der for chain in chains), settings.roots),
-        objects=logs.stores.objects,
-        settings=settings.ctlog,
-        find=LazyLeafIndex(logs.opened, logs.stores.index, tiles).find,
-    )
+class _Opening:
+    """Opens the keys of the authorities and of the certificate log, the first and later ones."""
+
+    def __init__(
+        self,
+        vault: Vault,
+        keys: Keys,
+        origin: Origin,
+        now: Callable[[], datetime],
+        settings: ServeSettings,
+        logs: _Logs,
+        clock: tsa.Drift | None,
+        others: Sequence[tuple[Certificate, ...]],
+    ) -> None:
+        self._vault = vault
+        self._keys = keys
+        self._origin = origin
+        self._now = now
+        self._settings = settings
+        self._logs = logs
+        self._clock = clock
+        self._others = others
+        self._roots: list[bytes] = []
+        self._ct_logs: list[ctlog.CertificateLog] = []
+
+    def first_chain(self, role: str) -> tuple[Certificate, ...]:
+        """Give the chain that the instance begins with, made if this is its first start."""
+        if role == names.CA:
+            return parse_chain(
+                first_ca_chain(self._vault, self._keys, self._origin, self._now, self._settings)
+            )
+
+        def make() -> tuple[bytes, ...]:
+            return tsa.create_chain(
+                self._keys[names.TSA_ROOT],
+                self._vault.key(names.TSA, names.KINDS[names.TSA]),
+                organization=self._origin.host[:MAX_NAME],
+                common_name=f"{COMMON_NAME}-tsa",
+                now=self._now(),
+            )
+
+        return parse_chain(open_chain(self._vault, role, make))
+
+    def first_ct_key(self) -> PublicKey:
+        """Give the key of the first certificate log."""
+        known = self._vault.find_public_key(names.CT)
+        return known or self._vault.key(names.CT, names.KINDS[names.CT]).public_key
+
+    def ca(self, tenure: Tenure) -> ca.Authority:
+        """Open an authority's key. Raises SettingsError, UnavailableError."""
+        kind = self._settings.ca_key
+        signer = check_key(tenure, self._vault.key(tenure.name, kind))
+        return ca.Authority.load(signer, self._chain(tenure), self._now())
+
+    def tsa(self, tenure: Tenure) -> tsa.Stamping:
+        """Open a timestamp authority's key. Raises as `ca`."""
+        signer = check_key(tenure, self._vault.key(tenure.name, names.KINDS[names.TSA]))
+        return tsa.Stamping.load(
+            signer,
+            self._chain(tenure),
+            self._now,
+            self._settings.tsa.stamping,
+            check_time=self._clock.check if self._clock else None,
+        )
+
+    def ct(self, tenure: Tenure, takes_entries: bool) -> ctlog.CertificateLog:  # noqa: FBT001  as `OpenCt` says
+        """Open a certificate log. Raises as `ca`; one that took entries before needs no key."""
+        signer = self._ct_signer(tenure, takes_entries=takes_entries)
+        name = ct_origin(self._origin, tenure.number)
+        read = partial(read_ct_checkpoint, name, signer.public_key)
+        tiles = self._logs.open(
+            ctlog.tile_log_settings(signer, name, _in_ms(self._now), tenure.name), read
+        )
+        log = ctlog.CertificateLog(
+            tiles,
+            signer,
+            origin=name,
+            roots=self._roots,
+            objects=self._logs.stores.objects,
+            name=tenure.name,
+            settings=self._settings.ct.ctlog,
+            find=LazyLeafIndex(self._logs.opened, self._logs.stores.index, tiles, tenure.name).find,
+        )
+        self._ct_logs.append(log)
+        if not takes_entries and not isinstance(signer, RetiredSigner):
+            freeze_ct(log, tenure.name)
+        return log
+
+    def accept(self, chains: Iterable[tuple[Certificate, ...]]) -> None:
+        """Have the certificate logs take what these authorities issue, beside others."""
+        own = [chain[-1].der for chain in (*chains, *self._others)]
+        roots = accepted_roots(own, self._settings.ct.roots)
+        if roots != self._roots:
+            self._roots = roots
+            for log in self._ct_logs:
+                log.accept(roots)
+
+    def _chain(self, tenure: Tenure) -> tuple[bytes, ...]:
+        chain = tenure.certificates or self.first_chain(tenure.role)
+        return tuple(each.der for each in chain)
+
+    def _ct_signer(self, tenure: Tenure, *, takes_entries: bool) -> Signer:
+        try:
+            return check_key(tenure, self._vault.key(tenure.name, names.KINDS[names.CT]))
+        except SettingsError as error:
+            known = tenure.public_key or self._vault.find_public_key(tenure.name)
+            if takes_entries or known is None or error.code != "KEY_NOT_FOUND":
+                raise
+            return RetiredSigner(known)
 
 
 def _open_repository(stores: Stores, keys: Keys, now: Callable[[], datetime]) -> Repository:
@@ -459,9 +555,7 @@ def _trust_config_route(publication: Publication) -> Route:
 def _health(
     repository: Repository,
     lineage: Lineage,
-    ct_tiles: TileLog,
-    authority: ca.Authority,
-    stamping: tsa.Stamping,
+    authorities: Authorities,
     *,
     now: Callable[[], datetime],
     metrics: Metrics,
@@ -470,8 +564,7 @@ def _health(
     def expiries() -> dict[str, datetime]:
         return {
             **{f"tuf-{role}": at for role, at in repository.expiries().items()},
-            "ca": authority.issuing.not_after,
-            "tsa": stamping.chain[0].not_after,
+            **authorities.expiries(),
         }
 
     def check_expiries() -> None:
@@ -483,7 +576,7 @@ def _health(
         checks={**checks, "expiry": check_expiries},
         sizes=lambda: {
             **{shard.name: log.tiles.checkpoint().size for shard, log in lineage.trees},
-            "ct": ct_tiles.checkpoint().size,
+            **{name: log.log.checkpoint().size for name, log in authorities.ct_logs().items()},
         },
         expiries=expiries,
         metrics=metrics,

@@ -12,8 +12,6 @@ from touchplate.formats.certificate import parse_pem_certificates
 from touchplate.storage.index import IndexDatabase
 from touchplate.tilelog.log import TileLog
 
-# The index of leaf hashes is a log of its own in the search index's database.
-LEAVES: Final = "ct-leaves"
 MAX_ROOTS_FILE: Final = 1024 * 1024
 
 
@@ -37,13 +35,17 @@ def accepted_roots(own: Iterable[bytes], more: Path | None) -> list[bytes]:
 
 
 class LazyLeafIndex:
-    """An index of leaves that is opened when somebody first asks for one; few ever do."""
+    """An index of leaves that is opened when somebody first asks for one; few ever do.
+
+    It is a log of its own in the search index's database.
+    """
 
     def __init__(
-        self, opened: ExitStack, database: Callable[[], IndexDatabase], log: TileLog
+        self, opened: ExitStack, database: Callable[[], IndexDatabase], log: TileLog, name: str
     ) -> None:
         self._database = database
         self._log = log
+        self._name = f"{name}-leaves"
         self._lock = Lock()  # of everything below
         self._close = ExitStack()
         self._index: LeafIndex | None = None
@@ -55,5 +57,5 @@ class LazyLeafIndex:
             if self._index is None:
                 database = self._database()
                 self._close.callback(database.close)
-                self._index = LeafIndex(self._log, database, LEAVES)
+                self._index = LeafIndex(self._log, database, self._name)
         return self._index.find(leaf_hash, size)

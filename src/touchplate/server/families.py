@@ -130,6 +130,7 @@ FAMILIES: Final = (
     Family("/api/search", _problem),
     Family("/api/", _grpc),
     Family("/ct/", _text),
+    Family("/ct-logs/", _text),
     Family("/", _problem),
 )
 

@@ -8,7 +8,7 @@ the key in them, of whose signature the log has seen proof.
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
@@ -39,32 +39,40 @@ def limited_tokens(authenticate: Authenticate, limits: Limits) -> Authenticate:
     return run
 
 
-def limited_entries(limits: Limits, issuing: Certificate) -> Callable[[bytes], None] | None:
+def limited_entries(
+    limits: Limits, issuing: Callable[[], Iterable[Certificate]]
+) -> Callable[[bytes], None] | None:
     """Count each entry, by its body, for whoever signed it; None if that is not limited.
 
-    `issuing` is the certificate of our own authority.
+    `issuing` gives the certificates of our own authority, of today and of before.
     """
     if limits.settings.identity is None:
         return None
-    return lambda body: limits.take_identity(submitter_of(body, issuing))
+    return lambda body: limits.take_identity(submitter_of(body, issuing()))
 
 
-def submitter_of(body: bytes, issuing: Certificate) -> str:
-    """Give the names in a certificate that `issuing` signed, else the hash of the key."""
+def submitter_of(body: bytes, issuing: Iterable[Certificate]) -> str:
+    """Give the names in a certificate that one of `issuing` signed, else the hash of the key."""
     certificate = _find_certificate(body)
-    if certificate is not None:
-        try:
-            check_x509_signature(
-                issuing.public_key,
-                certificate.signature,
-                certificate.tbs,
-                certificate.signature_algorithm,
-                code="CERT_CHAIN",
-            )
-            return " ".join(("names", *(name.value for name in certificate.alternative_names)))
-        except TouchplateError:
-            pass
+    if certificate is not None and any(_is_signed(certificate, each) for each in issuing):
+        return " ".join(("names", *(name.value for name in certificate.alternative_names)))
     return f"key {(terms(body).keys or ('',))[0]}"
+
+
+def _is_signed(certificate: Certificate, issuing: Certificate) -> bool:
+    if certificate.issuer_der != issuing.subject_der:
+        return False
+    try:
+        check_x509_signature(
+            issuing.public_key,
+            certificate.signature,
+            certificate.tbs,
+            certificate.signature_algorithm,
+            code="CERT_CHAIN",
+        )
+    except TouchplateError:
+        return False
+    return True
 
 
 def _find_certificate(body: bytes) -> Certificate | None:

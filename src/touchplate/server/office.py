@@ -72,16 +72,26 @@ class Office(Generic[T]):
         """Prove that somebody signs (UnavailableError)."""
         self.holder()
 
-    def take_up(self, line: Line) -> None:
-        """Use what was decided since; clients must have been told. Tries again what failed.
+    @property
+    def is_incomplete(self) -> bool:
+        """Say whether there is a key that signs, or will, and that could not be opened."""
+        line = self._line
+        first = line.at(self._now()).number
+        return any(number not in self._opened for number in range(first, len(line.tenures) + 1))
 
-        What cannot be opened is told to the operator, once, and not raised.
+    def take_up(self, line: Line, *, may_open: bool = True) -> None:
+        """Use what was decided since. Tries again what failed.
+
+        What cannot be opened is told to the operator, once, and not raised. Unless `may_open`,
+        because clients were not told yet, no key is opened; but one that is at its end signs no
+        more.
         """
         with self._lock:
             at = self._now()
-            before = self._current(at)
+            first = self._current(at).number
             self._line = line
-            self._open_later(before.number)
+            if may_open:
+                self._open_later(first)
             self._turn(at)
 
     def pass_over(self, number: int) -> None:

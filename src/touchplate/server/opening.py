@@ -27,6 +27,11 @@ from touchplate.server.lineage import (
 )
 from touchplate.server.ownership import claim_objects
 from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
+from touchplate.server.succession import (
+    check_decisions,
+    read_decisions,
+    remembered_decisions,
+)
 from touchplate.storage.schemes import open_index, open_log, open_objects
 
 
@@ -86,6 +91,7 @@ def open_deployment(
     stores = open_stores(folder, settings, environ)
     claim_objects(stores.objects, instance.id, first=not instance.complete)
     check_all_there(instance.shards, read_shards(stores.objects, instance.created_at))
+    check_decisions(instance.decisions, read_decisions(stores.objects))
     deployment = build(
         folder,
         stores,
@@ -97,7 +103,6 @@ def open_deployment(
         limits=limits,
     )
     try:
-        folder.remember_keys()
         _remember(folder, deployment)
     except BaseException:
         deployment.close()
@@ -146,11 +151,15 @@ def open_beside(
 def _remember(folder: DataFolder, deployment: Deployment) -> None:
     """Hold the log's trees to what the folder remembers, and have it remember what is new."""
     found = remembered(deployment.lineage)
+    decided = deployment.authorities.succession.decided
 
     def change(instance: Instance) -> Instance:
         check_remembered(instance.shards, found)
-        return replace(instance, shards=found, complete=True)
+        # Another process may have read a decision that this one has not.
+        known = max(instance.decisions, remembered_decisions(decided), key=len)
+        return replace(instance, shards=found, decisions=known, complete=True)
 
+    folder.remember_keys()
     folder.update(change)
 
 

@@ -1,9 +1,8 @@
 """What clients must know of a deployment: the trusted root and the signing config.
 
-Both follow from the keys, the chains, the URL and the log's trees alone, so each process makes the
-same bytes. The
-trusted root is of media type 0.1, which every client reads; a log's id is SHA-256 of its key, for
-both versions of the log's API.
+Both follow from the keys, the chains, the URL, the log's trees and what was decided about keys, so
+each process makes the same bytes. The trusted root is of media type 0.1, which every client reads;
+a log's id is SHA-256 of its key, for both versions of the log's API.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +40,8 @@ SIGNING_CONFIG: Final = "signing_config.v0.2.json"
 
 ISSUER_PATH: Final = "/oidc"
 CT_PATH: Final = "/ct"
+# Of certificate logs after the first: this, their number, and the same.
+LATER_CT_PATH: Final = "/ct-logs"
 TIMESTAMP_PATH: Final = "/api/v1/timestamp"
 
 
@@ -49,9 +50,46 @@ def issuer_url(url: str) -> str:
     return url + ISSUER_PATH
 
 
-def ct_origin(origin: Origin) -> str:
-    """Give the name of the CT log. Without a port, which may change (see `url_follows_listen`)."""
-    return origin.host + CT_PATH
+def ct_path(number: int) -> str:
+    """Give the path of the certificate log with this number, from 1."""
+    return CT_PATH if number == 1 else f"{LATER_CT_PATH}/{number}{CT_PATH}"
+
+
+def ct_url(origin: Origin, number: int = 1) -> str:
+    """Give the URL of the certificate log with this number."""
+    return origin.url + ct_path(number)
+
+
+def ct_origin(origin: Origin, number: int = 1) -> str:
+    """Give the name of a CT log. Without a port, which may change (see `url_follows_listen`)."""
+    return origin.host + ct_path(number)
+
+
+class Held(NamedTuple):
+    """An authority and its window, as clients know them."""
+
+    # Leaf or issuing certificate first, anchor last.
+    chain: tuple[Certificate, ...]
+    valid_from: datetime
+    # None: it signs until another one is decided on.
+    valid_until: datetime | None = None
+
+
+class HeldLog(NamedTuple):
+    """A certificate log and its window, as clients know them."""
+
+    url: str
+    key: PublicKey
+    valid_from: datetime
+    valid_until: datetime | None = None
+
+
+class Signers(NamedTuple):
+    """All that sign beside the transparency log, oldest first: those of today, before and later."""
+
+    authorities: tuple[Held, ...]
+    stampers: tuple[Held, ...]
+    ct_logs: tuple[HeldLog, ...]
 
 
 class Tree(NamedTuple):
@@ -82,20 +120,16 @@ class MakeRoot(Protocol):
 def make_trusted_root(
     origin: Origin,
     *,
-    created_at: datetime,
-    ca_chain: tuple[Certificate, ...],
-    tsa_chain: tuple[Certificate, ...],
+    signers: Signers,
     trees: Sequence[Tree],
-    ct_key: PublicKey,
     other_chains: Sequence[tuple[Certificate, ...]] = (),
 ) -> TrustedRoot:
-    """Name the deployment's two logs and two authorities; chains are leaf first, anchor last.
+    """Name the deployment's logs and authorities, all that ever signed, oldest first.
 
-    `other_chains` are of authorities beside the one that issues, believed while they are valid.
-    All trees of the transparency log are named, oldest first: bundles of each are to be verified
-    for ever.
+    Bundles of each are to be verified for ever. `other_chains` are of authorities that are not this
+    deployment's, believed while they are valid.
     """
-    start = created_at - BACKDATED
+    own = {each.chain for each in signers.authorities}
     return TrustedRoot(
         tlogs=tuple(
             _log(tree.origin, tree.origin.url, tree.key, tree.created_at - BACKDATED)._replace(
@@ -104,11 +138,16 @@ def make_trusted_root(
             for tree in trees
         ),
         certificate_authorities=(
-            _authority(origin, origin.url, ca_chain, start),
-            *(_other_authority(origin, chain) for chain in other_chains if chain != ca_chain),
+            *(_authority(origin, origin.url, each) for each in signers.authorities),
+            *(_other_authority(origin, chain) for chain in other_chains if chain not in own),
         ),
-        ctlogs=(_log(origin, origin.url + CT_PATH, ct_key, start),),
-        timestamp_authorities=(_authority(origin, origin.url + TIMESTAMP_PATH, tsa_chain, start),),
+        ctlogs=tuple(
+            _log(origin, each.url, each.key, each.valid_from)._replace(valid_until=each.valid_until)
+            for each in signers.ct_logs
+        ),
+        timestamp_authorities=tuple(
+            _authority(origin, origin.url + TIMESTAMP_PATH, each) for each in signers.stampers
+        ),
     )
 
 
@@ -191,6 +230,17 @@ class Publication:
 
         self._repository.publish_after(make)
 
+    def names_all(self) -> bool:
+        """Say whether what clients get names every authority and certificate log decided on."""
+        # As it is read back: this media type has no operators.
+        wanted = parse_trusted_root(encode_trusted_root(self._make_root(trees=())))
+        found = self.published().trusted_root
+        return (
+            set(wanted.ctlogs) <= set(found.ctlogs)
+            and set(wanted.certificate_authorities) <= set(found.certificate_authorities)
+            and set(wanted.timestamp_authorities) <= set(found.timestamp_authorities)
+        )
+
     def published(self) -> ClientTrustConfig:
         """Give what clients get now, of which this process may not know all yet."""
         found = self._repository.published()
@@ -237,17 +287,16 @@ def _log(origin: Origin, url: str, key: PublicKey, start: datetime) -> Transpare
 def _other_authority(origin: Origin, chain: tuple[Certificate, ...]) -> CertificateAuthority:
     begins = max(certificate.not_before for certificate in chain)
     ends = min(certificate.not_after for certificate in chain)
-    return _authority(origin, origin.url, chain, begins)._replace(valid_until=ends)
+    return _authority(origin, origin.url, Held(chain, begins, ends))
 
 
-def _authority(
-    origin: Origin, uri: str, chain: tuple[Certificate, ...], start: datetime
-) -> CertificateAuthority:
+def _authority(origin: Origin, uri: str, held: Held) -> CertificateAuthority:
     return CertificateAuthority(
         uri=uri,
         subject=Subject(origin.host, "touchplate"),
-        chain=chain,
+        chain=held.chain,
         # Not before the chain itself, which an interrupted first start may have made later.
-        valid_from=max(start, *(certificate.not_before for certificate in chain)),
+        valid_from=max(held.valid_from, *(each.not_before for each in held.chain)),
+        valid_until=held.valid_until,
         operator=origin.host,
     )

@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from touchplate.errors import RefusedError, SettingsError, TouchplateError
 from touchplate.formats.certificate import Certificate, parse_pem_certificates
+from touchplate.keys.public import PublicKey, load_public_key_pem
 from touchplate.server.vault import CA, CT, TSA
 from touchplate.storage.objects import ObjectStore
 
@@ -40,8 +41,8 @@ class Tenure:
     announced_at: datetime
     # It signs from here on, and the one before does not.
     signs_from: datetime
-    # SHA-256 of the key, hex; empty for the first one.
-    key_id: str = ""
+    # The public key, PEM; empty for the first one.
+    key: str = ""
     # PEM, signing certificate first, root last; empty for the first one, and for logs.
     chain: str = ""
 
@@ -49,6 +50,11 @@ class Tenure:
     def name(self) -> str:
         """Give the name of its key."""
         return key_name(self.role, self.number)
+
+    @property
+    def public_key(self) -> PublicKey | None:
+        """Give the key; None for the first one."""
+        return load_public_key_pem(self.key) if self.key else None
 
     @property
     def certificates(self) -> tuple[Certificate, ...]:
@@ -71,7 +77,8 @@ class Window(NamedTuple):
     @property
     def is_empty(self) -> bool:
         """Say whether another one took its place before it signed anything."""
-        return self.ends_at is not None and self.ends_at <= self.tenure.signs_from
+        # In one and the same second it may have.
+        return self.ends_at is not None and self.ends_at < self.tenure.signs_from
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,11 @@ class Line:
     def newest(self) -> Tenure:
         """Give the one that was decided on last."""
         return self.tenures[-1]
+
+    @property
+    def next_name(self) -> str:
+        """Give the name of the key that would come next."""
+        return key_name(self.newest.role, len(self.tenures) + 1)
 
     @cached_property
     def windows(self) -> tuple[Window, ...]:
@@ -169,7 +181,7 @@ class Succession:
             "number": tenure.number,
             "announced_at": _text(tenure.announced_at),
             "signs_from": _text(tenure.signs_from),
-            "key_id": tenure.key_id,
+            "key": tenure.key,
             "chain": tenure.chain,
         }
         try:
@@ -204,10 +216,10 @@ def _read(objects: ObjectStore, number: int) -> Tenure | None:
             int(value["number"]),
             datetime.fromisoformat(value["announced_at"]),
             datetime.fromisoformat(value["signs_from"]),
-            str(value["key_id"]),
+            str(value["key"]),
             str(value["chain"]),
         )
-        _ = tenure.certificates
+        _ = tenure.certificates, tenure.public_key
     except (ValueError, KeyError, TypeError, TouchplateError) as error:
         raise SettingsError(
             "SETTINGS_INVALID",
@@ -249,7 +261,7 @@ def check_decisions(known: tuple[Decision, ...], found: Sequence[Tenure]) -> Non
 def _digest(tenure: Tenure) -> str:
     parts = (
         *(tenure.role, str(tenure.number), _text(tenure.announced_at)),
-        *(_text(tenure.signs_from), tenure.key_id, tenure.chain),
+        *(_text(tenure.signs_from), tenure.key, tenure.chain),
     )
     return sha256("\n".join(parts).encode()).hexdigest()
 

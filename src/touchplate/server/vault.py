@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from touchplate.formats.certificate import parse_certificate, parse_pem_certificates
+from touchplate.keys.public import PublicKey
 from touchplate.keys.signer import Signer
 from touchplate.keystore import MemoryKeys
 
@@ -59,7 +60,10 @@ class Vault(Protocol):
         """Load the key, or make it if this is the deployment's first start."""
 
     def later_key(self, name: str, kind: str) -> Signer:
-        """Load the key, or make it: one of `LATER_KINDS`, and nothing else."""
+        """Load the key, or make it: one that an instance begins to need later."""
+
+    def find_public_key(self, name: str) -> PublicKey | None:
+        """Give the public half of the key, if it was opened before; needs no secret."""
 
     def find_chain(self, name: str) -> bytes | None:
         """Read a chain, PEM; None if this is the first start and it is not made yet."""
@@ -85,6 +89,11 @@ class MemoryVault:
     def later_key(self, name: str, kind: str) -> Signer:
         """Give the key, made when it is first asked for."""
         return self.key(name, kind)
+
+    def find_public_key(self, name: str) -> PublicKey | None:
+        """Give the public half of a key that was asked for before."""
+        signer = self._signers.get(name)
+        return signer.public_key if signer else None
 
     def find_chain(self, name: str) -> bytes | None:
         """Give the chain saved before."""

@@ -25,13 +25,14 @@ from touchplate.index import Index
 from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tree import RootHash
 from touchplate.server.app import App
+from touchplate.server.appointment import appoint, make_chain
 from touchplate.server.build import Deployment, Stores, build
 from touchplate.server.limits import Limits
 from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
 from touchplate.server.rotation import rotate
 from touchplate.server.settings import ServeSettings, parse_origin
-from touchplate.server.vault import MemoryVault
+from touchplate.server.vault import CA, CT, KINDS, MemoryVault
 from touchplate.sign import Signer, connect
 from touchplate.storage.index_memory import MemoryIndex
 from touchplate.storage.memory import MemoryLog
@@ -153,6 +154,22 @@ class World:
         if url:
             self.transport.add(url, self.app)
 
+    def rotate_key(
+        self, role: str, overlap: timedelta = timedelta(0), *, new_root: bool = False
+    ) -> None:
+        """Decide on the next key of `ca`, `tsa` or `ct`, which signs after `overlap`."""
+        name = self.deployment.authorities.lines[role].next_name
+        kind = self._settings.ca_key if role == CA else KINDS[role]
+        signer = self._vault.later_key(name, kind)
+        chain = make_chain(
+            *(self.deployment, role, signer),
+            lambda root: self._vault.key(root, ""),
+            self._vault.later_key,
+            new_root=new_root,
+        )
+        appoint(self.deployment, role, signer, chain, overlap)
+        self.deployment.follow()
+
     def restart(self) -> None:
         """End the deployment and start it again over the same keys and storage."""
         self.deployment.close()
@@ -170,7 +187,12 @@ class World:
             key = log.key
             read = partial(read_tlog_checkpoint, key.origin, key.signer.public_key)
             self._check(shard.name, log.tiles, read)
-        self._check("ct", self.deployment.ct, self._open_ct)
+        authorities = self.deployment.authorities
+        for tenure in authorities.lines[CT].tenures:
+            if (ct := authorities.find_ct(tenure.number)) is not None:
+                origin = ct_origin(self._origin, tenure.number)
+                open_ct = partial(read_ct_checkpoint, origin, authorities.ct_key(tenure))
+                self._check(tenure.name, ct.log, open_ct)
 
     def close(self) -> None:
         """End everything; nothing of it remains."""
@@ -226,7 +248,3 @@ class World:
         if old_size:
             check_consistency(old_size, size, log.consistency(old_size, size), old_root, root)
         self._seen[name] = (size, root)
-
-    def _open_ct(self, envelope: str) -> tuple[int, RootHash]:
-        key = self.trusted_root.ctlogs[0].key
-        return read_ct_checkpoint(ct_origin(self._origin), key, envelope)

@@ -1,4 +1,4 @@
-"""The timestamp authority's chain: made at first start, checked at each."""
+"""The timestamp authority's chain: made at first start, checked at each, extended by rotations."""
 
 from datetime import datetime, timedelta
 from secrets import randbits
@@ -6,12 +6,19 @@ from typing import Final
 
 from touchplate.errors import SettingsError
 from touchplate.formats import certificate_builder as build
-from touchplate.formats.certificate import EXTENDED_KEY_USAGE, TIME_STAMPING, Certificate
+from touchplate.formats.certificate import (
+    EXTENDED_KEY_USAGE,
+    TIME_STAMPING,
+    Certificate,
+    parse_certificate,
+)
 from touchplate.keys.signer import Signer
 
 ROOT_LIFETIME: Final = timedelta(days=3652)
 LEAF_LIFETIME: Final = timedelta(days=3287)
 BACKDATED: Final = timedelta(minutes=5)
+# A root that ends sooner gets no further certificates below it.
+MIN_LIFETIME: Final = timedelta(days=30)
 
 
 def create_chain(
@@ -23,22 +30,7 @@ def create_chain(
     """
     start = now.replace(microsecond=0) - BACKDATED
     root_name = build.encode_name(organization, f"{common_name}-root")
-    root_spki, leaf_spki = root.public_key.spki, leaf.public_key.spki
-    leaf_certificate = build.sign_certificate(
-        build.encode_name(organization, common_name),
-        leaf_spki,
-        (
-            build.key_usage(build.KEY_USAGE_SIGN),
-            build.subject_key_identifier(leaf_spki),
-            build.authority_key_identifier(build.key_identifier(root_spki)),
-            # RFC 3161 §2.3: critical, and the only purpose.
-            build.extended_key_usage(build.TIME_STAMPING, critical=True),
-        ),
-        serial=random_serial(),
-        issuer=root_name,
-        validity=(start, start + LEAF_LIFETIME),
-        signer=root,
-    )
+    root_spki = root.public_key.spki
     root_certificate = build.sign_certificate(
         root_name,
         root_spki,
@@ -52,7 +44,54 @@ def create_chain(
         validity=(start, start + ROOT_LIFETIME),
         signer=root,
     )
-    return leaf_certificate, root_certificate
+    above = parse_certificate(root_certificate)
+    name = build.encode_name(organization, common_name)
+    return _sign_leaf(root, above, leaf, name, start), root_certificate
+
+
+def extend_chain(
+    root: Signer,
+    chain: tuple[Certificate, ...],
+    leaf: Signer,
+    *,
+    organization: str,
+    common_name: str,
+    now: datetime,
+) -> tuple[bytes, ...]:
+    """Make a signing certificate for another key under the root of `chain`; give the new chain.
+
+    It does not outlive the root. Raises SettingsError: the root is not that of `root`, or has
+    intermediates below it, or ends too soon.
+    """
+    above = chain[-1]
+    if len(chain) != 2 or above.spki != root.public_key.spki:
+        raise _invalid("it is not of this instance's own root")
+    start = now.replace(microsecond=0) - BACKDATED
+    name = build.encode_name(organization, common_name)
+    if above.not_after - now < MIN_LIFETIME:
+        raise _invalid(f"its root ends at {above.not_after}: a new root is needed")
+    return _sign_leaf(root, above, leaf, name, start), above.der
+
+
+def _sign_leaf(
+    root: Signer, above: Certificate, leaf: Signer, name: bytes, start: datetime
+) -> bytes:
+    spki = leaf.public_key.spki
+    return build.sign_certificate(
+        name,
+        spki,
+        (
+            build.key_usage(build.KEY_USAGE_SIGN),
+            build.subject_key_identifier(spki),
+            build.authority_key_identifier(build.key_identifier(above.spki)),
+            # RFC 3161 §2.3: critical, and the only purpose.
+            build.extended_key_usage(build.TIME_STAMPING, critical=True),
+        ),
+        serial=random_serial(),
+        issuer=above.subject_der,
+        validity=(max(start, above.not_before), min(start + LEAF_LIFETIME, above.not_after)),
+        signer=root,
+    )
 
 
 def random_serial() -> int:

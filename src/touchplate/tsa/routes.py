@@ -5,11 +5,15 @@ at the status. Where the settings ask for it they are RFC 3161's rejections inst
 200. That the time is not proven is a rejection in any case: it concerns no request, but the clock.
 """
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Final
 
 from touchplate.errors import MalformedError, TouchplateError, UnavailableError
+from touchplate.formats.certificate import Certificate
 from touchplate.formats.timestamp_builder import encode_rejection
 from touchplate.formats.timestamp_request import (
     TimestampRequest,
@@ -19,6 +23,8 @@ from touchplate.formats.timestamp_request import (
 from touchplate.keys.signer import PrivateKeySigner
 from touchplate.transport.asgi import Reply, Request, Response, Route
 from touchplate.tsa.stamp import Stamping
+
+log = logging.getLogger("touchplate.tsa")
 
 MAX_BODY: Final = 1024 * 1024
 QUERY: Final = "application/timestamp-query"
@@ -47,33 +53,77 @@ _FAILURES: Final[Mapping[str, str]] = {
 }
 
 
-def routes(stamping: Stamping) -> tuple[Route, ...]:
-    """Answer for the authority."""
-    chain = "".join(certificate.pem() for certificate in stamping.chain).encode()
-    # A key in this process signs in less time than a thread takes; others may be far away.
-    is_local = isinstance(stamping.signer, PrivateKeySigner)
+def routes(holder: Callable[[], Stamping]) -> tuple[Route, ...]:
+    """Answer for the authority; `holder` is asked for each request who signs now.
+
+    It raises UnavailableError if nobody can.
+    """
 
     async def stamp(request: Request) -> Response:
-        if is_local:
+        try:
+            stamping = holder()
+        except TouchplateError as error:
+            return _nobody(error)
+        if _is_local(stamping):
             return answer(stamping, request)
         return await request.run(answer, stamping, request)
 
     def stamp_directly(body: bytes, reply: Reply) -> None:
-        reply(_answer(stamping, QUERY, body) if body else _empty())
+        try:
+            stamping = holder()
+        except TouchplateError as error:
+            reply(_nobody(error))
+            return
+        if not body:
+            reply(_empty())
+        elif _is_local(stamping):
+            reply(_answer(stamping, QUERY, body))
+        else:
+            run = asyncio.get_running_loop().run_in_executor
+            run(None, _answer, stamping, QUERY, body).add_done_callback(partial(_settle, reply))
 
     async def get_chain(request: Request) -> Response:
         if not _accepts(request, PEM_CHAIN):
             return _not_acceptable(PEM_CHAIN)
+        try:
+            chain = _pem(holder().chain)
+        except TouchplateError as error:
+            return _nobody(error)
         return Response(200, chain, PEM_CHAIN, _CHAIN_CACHED)
 
     return (
         Route(
             *("POST", "/api/v1/timestamp", stamp, MAX_BODY),
-            direct=stamp_directly if is_local else None,
+            direct=stamp_directly,
             direct_if=_is_plain_query,
         ),
         Route("GET", "/api/v1/timestamp/certchain", get_chain, 0),
     )
+
+
+def _is_local(stamping: Stamping) -> bool:
+    """A key in this process signs in less time than a thread takes; others may be far away."""
+    return isinstance(stamping.signer, PrivateKeySigner)
+
+
+def _settle(reply: Reply, done: "asyncio.Future[Response]") -> None:
+    error = None if done.cancelled() else done.exception()
+    if done.cancelled():
+        reply(UnavailableError("SERVICE_UNAVAILABLE", FAILED))
+    elif error is None:
+        reply(done.result())
+    elif isinstance(error, Exception):
+        reply(error)
+
+
+@lru_cache(maxsize=4)
+def _pem(chain: tuple[Certificate, ...]) -> bytes:
+    return "".join(certificate.pem() for certificate in chain).encode()
+
+
+def _nobody(error: TouchplateError) -> Response:
+    log.error("no timestamp: %s: %s", error.code, error)
+    return _error(503, FAILED)._replace(headers=_AGAIN)
 
 
 def _is_plain_query(headers: Sequence[tuple[bytes, bytes]]) -> bool:

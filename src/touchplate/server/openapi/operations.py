@@ -233,6 +233,16 @@ _CT: Final = (
     ),
 )
 
+# Certificate logs after a rotation, by their number.
+_LATER_CT: Final = tuple(
+    each._replace(
+        pattern=f"/ct-logs/{{log}}{each.pattern}",
+        name=f"{each.name}OfLog",
+        summary=f"Of a later log: {each.summary[0].lower()}{each.summary[1:]}",
+    )
+    for each in _CT
+)
+
 _TIMESTAMPS: Final = (
     Operation(
         *("POST", "/api/v1/timestamp", "getTimestampResponse", "A timestamp (RFC 3161)."),
@@ -295,6 +305,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *_SEARCH,
     *_CERTIFICATES,
     *_CT,
+    *_LATER_CT,
     *_TIMESTAMPS,
     *_TRUST,
     *_OPERATION,
