@@ -2,7 +2,6 @@
 
 import hashlib
 from base64 import b64decode
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -245,7 +244,7 @@ def test_extensions_of_a_build(authority: Authority) -> None:
 
 def test_second_factor(authority: Authority) -> None:
     """How the identity logged in stands after its other extensions, not critical."""
-    identity = replace(IDENTITY, amr=("pwd", "otp"), acr="1")
+    identity = IDENTITY._replace(amr=("pwd", "otp"), acr="1")
     certificate = parse_certificate(precertify(authority, LEAF_KEY, identity, NOW).with_sct(SCT))
     *_, ours, _list = certificate.extensions.values()
 

@@ -218,10 +218,10 @@ def test_deadline_of_its_own(place: Place) -> None:
     table = Authenticator([Issuer(place.issuer.url)], discover=discovery.keys_of)
     token = place.mint()
     try:
-        fetching = table.prepare(token)
+        fetching = table.prepare(token).fetching
         assert fetching is not None
         assert fetching.result(2) is None
-        assert table.prepare(token) is None  # nothing more to wait for
+        assert table.prepare(token).fetching is None  # nothing more to wait for
         began = time.monotonic()
         with pytest.raises(UnavailableError):
             table.authenticate(token, NOW)
@@ -239,17 +239,17 @@ def wait_for(event: Event) -> None:
 def test_prepared(place: Place) -> None:
     """An event loop is told what to wait for, and that nothing is to be waited for afterwards."""
     token = place.mint()
-    fetching = place.table.prepare(token)
+    fetching = place.table.prepare(token).fetching
     assert fetching is not None
     assert fetching.result(5) is None
-    assert place.table.prepare(token) is None
+    assert place.table.prepare(token).fetching is None
     assert place.authenticate(token).san.value == EMAIL
 
 
 @pytest.mark.parametrize("token", ["", "a.b", "a.b.c", "." * 1_000_000])
 def test_prepare_malformed(place: Place, token: str) -> None:
     """What is no token is not waited for, and nothing is fetched for it."""
-    assert place.table.prepare(token) is None
+    assert place.table.prepare(token).fetching is None
     with pytest.raises(MalformedError):
         place.table.authenticate(token, NOW)
     assert place.server.asked == []
@@ -698,3 +698,15 @@ def test_kept_over_reload(place: Place) -> None:
     place.believe(Issuer(place.issuer.url))
     place.authenticate()
     assert place.fetched() == 1
+
+
+def test_one_table_from_beginning_to_end(place: Place) -> None:
+    """A token that was read is held to the table that read it, whatever came into force since."""
+    prepared = place.table.prepare(place.mint())
+    assert prepared.fetching is not None
+    prepared.fetching.result(60)
+    other = Authenticator([Issuer("https://other.example.com")])
+
+    assert other.authenticate(prepared.token, NOW).san.value == EMAIL
+    with pytest.raises(RefusedError):
+        other.authenticate(place.mint(), NOW)

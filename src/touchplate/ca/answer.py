@@ -23,8 +23,8 @@ Chain = tuple[bytes, ...]
 
 def answer_v2(issued: Issued) -> Response:
     """Answer POST /api/v2/signingCert: 200, the promise embedded or beside the certificate."""
-    listed = '","'.join(certificates(issued)).replace("\n", "\\n")
-    chain = f'{{"chain":{{"certificates":["{listed}"]}}'
+    leaf = _trimmed(issued.leaf).replace("\n", "\\n")
+    chain = f'{{"chain":{{"certificates":["{leaf}{_chain_json(issued.chain)}"]}}'
     if issued.is_embedded:
         return Response(200, f'{{"signedCertificateEmbeddedSct":{chain}}}}}'.encode())
     promise = b64encode(encode_promise(issued)).decode()
@@ -109,6 +109,12 @@ def _pem(der: bytes) -> str:
 
 def _trimmed(der: bytes) -> str:
     return _pem(der)[:-1]
+
+
+@lru_cache(maxsize=16)
+def _chain_json(chain: Chain) -> str:
+    """Give what follows the leaf in the list of certificates, but for its last quote."""
+    return "".join(f'","{pem}' for pem in _chain_pems(chain)).replace("\n", "\\n")
 
 
 @lru_cache(maxsize=16)

@@ -5,7 +5,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 from touchplate.ca.authority import Authority
 from touchplate.ca.fault import NO_AUTHORITY, NO_IDENTITY, NO_LOG
@@ -23,14 +23,14 @@ from touchplate.errors import (
 from touchplate.formats.sct import SignedCertificateTimestamp, signed_input_precert
 from touchplate.keys.public import PublicKey, check_signature
 from touchplate.oidc.identity import Identity
+from touchplate.oidc.issuers import OpenedToken, Prepared
 
 MAX_LOG_SECONDS: Final = 30.0
 
 Submit = Callable[[tuple[bytes, ...]], "Future[SignedCertificateTimestamp]"]
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(NamedTuple):
     """A certificate and the chain above it, root last (DER)."""
 
     leaf: bytes
@@ -40,8 +40,7 @@ class Issued:
     is_embedded: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """What must be in the log before a certificate leaves; signed by `authority`, and no other.
 
     `chain` is for the log: the precertificate, or the certificate if the promise is detached, then
@@ -60,7 +59,7 @@ class Draft:
 
         Raises UnavailableError: the key store failed, or the promise is not that of the log.
         """
-        above = tuple(certificate.der for certificate in self.authority.chain)
+        above = tuple([certificate.der for certificate in self.authority.chain])
         precertificate = self.precertificate
         if precertificate is None:
             return Issued(self.leaf, above, sct, is_embedded=False)
@@ -87,8 +86,7 @@ class Draft:
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Issuing:
+class Issuing(NamedTuple):
     """A draft that is on its way into the log."""
 
     draft: Draft
@@ -116,7 +114,7 @@ class Issuance:
     chain again has the same promise. `now` is read once for each request.
     """
 
-    authenticate: Callable[[str, datetime], Identity]
+    authenticate: Callable[[Any, datetime], Identity]  # a text, or what `prepare` made of it
     authority: Callable[[], Authority]
     submit: Submit
     now: Callable[[], datetime]
@@ -125,9 +123,9 @@ class Issuance:
     max_log_seconds: float = MAX_LOG_SECONDS
     # Of a log that is not in this process: then its promises are checked.
     log_key: PublicKey | None = None
-    # What `authenticate` would wait for, such as an issuer's keys that must be fetched; None if it
-    # would not wait. An event loop waits for the future, which has no error, before `start`.
-    prepare: Callable[[str], "Future[None] | None"] = lambda _: None
+    # Reads a token for an event loop, and begins what `authenticate` would wait for, such as the
+    # keys of its issuer: the loop waits for that, then gives what was read to `draft`.
+    prepare: Callable[[str], Prepared] = Prepared
 
     def issue(self, request: SigningRequest) -> Issued:
         """Issue a certificate, waiting for the log."""
@@ -138,10 +136,13 @@ class Issuance:
         draft = self.draft(request)
         return Issuing(draft, self._submit(draft.chain) if draft.chain else None)
 
-    def draft(self, request: SigningRequest) -> Draft:
-        """Do the same, and leave it to the caller to give the draft's chain to the log."""
+    def draft(self, request: SigningRequest, prepared: Prepared | None = None) -> Draft:
+        """Do the same, and leave it to the caller to give the draft's chain to the log.
+
+        `prepared` is what `prepare` gave for the request's token.
+        """
         at = self.now()
-        identity = self._identify(request.token, at)
+        identity = self._identify(request.token if prepared is None else prepared.token, at)
         public_key = check_possession(request, identity.challenge, self.settings.algorithms)
         try:
             return self._sign(public_key, identity, at)
@@ -149,7 +150,7 @@ class Issuance:
             # A signer's reason is for the operator's log.
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_AUTHORITY) from error
 
-    def _identify(self, token: str, at: datetime) -> Identity:
+    def _identify(self, token: str | OpenedToken, at: datetime) -> Identity:
         try:
             return self.authenticate(token, at)
         except (MalformedError, RefusedError, UnavailableError) as error:

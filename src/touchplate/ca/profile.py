@@ -41,7 +41,7 @@ class Precertificate(NamedTuple):
     @property
     def chain(self) -> tuple[bytes, ...]:
         """Give the chain for the log: precertificate, issuing certificate, …, root."""
-        return (self.der, *(certificate.der for certificate in self.authority.chain))
+        return (self.der, *[certificate.der for certificate in self.authority.chain])
 
     def with_sct(self, sct: SignedCertificateTimestamp) -> bytes:
         """Give the certificate (DER): the poison replaced by the log's promise."""

@@ -4,6 +4,7 @@ The texts of the errors are Fulcio's, since clients show them; their order is th
 """
 
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 from typing import Final
 
 from cryptography import x509
@@ -171,11 +172,15 @@ def _acceptable(crypto: object) -> PublicKey:
 
 
 def _check_permitted(key: PublicKey, hash_name: str | None, allowed: Collection[str]) -> None:
-    wanted = (key.kind, hash_name)
-    if any(_PERMITS.get(name) == wanted for name in allowed):
+    if _is_permitted(key.kind, hash_name, frozenset(allowed)):
         return
     go_key, go_hash = _GO_KEYS[key.kind.partition("-")[0]], _GO_HASHES[hash_name]
     raise RefusedError("ALGORITHM_REFUSED", f"signing algorithm not permitted: {go_key}, {go_hash}")
+
+
+@lru_cache(maxsize=64)
+def _is_permitted(kind: str, hash_name: str | None, allowed: frozenset[str]) -> bool:
+    return any(_PERMITS.get(name) == (kind, hash_name) for name in allowed)
 
 
 def _plain_as_der(signature: bytes, key: PublicKey) -> bytes | None:

@@ -85,13 +85,15 @@ def _fields(body: bytes) -> Fields:
 def _object(fields: Fields, name: str) -> Fields:
     value = fields.value(name)
     if value is None:
-        return Fields({}, error=CODE, path=fields.path(name))
+        return Fields({}, error=CODE, path=name, above=fields)
     if not isinstance(value, dict):
         raise fields.wrong(name, "an object")
-    return Fields(_rename(value), error=CODE, path=fields.path(name))
+    return Fields(_rename(value), error=CODE, path=name, above=fields)
 
 
 def _rename(value: JsonObject) -> JsonObject:
+    if _SPELLINGS.keys().isdisjoint(value):
+        return value
     found: JsonObject = {}
     for name, member in value.items():
         known = _SPELLINGS.get(name, name)

@@ -17,6 +17,7 @@ from touchplate.ca.request import SigningRequest
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.keys.signer import PrivateKeySigner
+from touchplate.oidc.issuers import Prepared
 from touchplate.transport.asgi import DirectHandler, Reply, Request, Response
 
 Told = Callable[[SignedCertificateTimestamp | Exception], None]
@@ -40,6 +41,7 @@ class SigningRoute:
         self._parse = parse
         self._answer = answer
         self._submit_then = submit_then or partial(_submit, issuance)
+        self._deadlines = _Deadlines(issuance.max_log_seconds)
 
     async def handle(self, request: Request) -> Response:
         """Answer a request that came by ASGI."""
@@ -59,22 +61,22 @@ class SigningRoute:
     def _begin(self, authorization: str, body: bytes, reply: Reply) -> None:
         try:
             asked = self._parse(body, authorization)
-            fetching = self._issuance.prepare(asked.token)
+            prepared = self._issuance.prepare(asked.token)
         except TouchplateError as error:
             reply(answer_fault(fault_of(error)))
             return
-        if fetching is None:
-            self._draft(asked, reply)
+        if prepared.fetching is None:
+            self._draft(asked, prepared, reply)
             return
-        loop = asyncio.get_running_loop()
-        fetching.add_done_callback(lambda _: loop.call_soon_threadsafe(self._draft, asked, reply))
+        loop, draft = asyncio.get_running_loop(), partial(self._draft, asked, prepared, reply)
+        prepared.fetching.add_done_callback(lambda _: loop.call_soon_threadsafe(draft))
 
-    def _draft(self, asked: SigningRequest, reply: Reply) -> None:
+    def _draft(self, asked: SigningRequest, prepared: Prepared, reply: Reply) -> None:
         try:
             if not isinstance(self._issuance.authority().signer, PrivateKeySigner):
                 self._in_thread(asked, reply)
                 return
-            draft = self._issuance.draft(asked)
+            draft = self._issuance.draft(asked, prepared)
             if draft.chain:
                 self._log(draft, reply)
             else:
@@ -86,27 +88,20 @@ class SigningRoute:
 
     def _log(self, draft: Draft, reply: Reply) -> None:
         # What is told too late is not listened to: `reply` takes the first answer.
-        timer = asyncio.get_running_loop().call_later(
-            self._issuance.max_log_seconds, self._too_late, reply
-        )
+        self._deadlines.begin(reply)
         try:
-            self._submit_then(draft.chain, partial(self._finish, draft, reply, timer))
+            self._submit_then(draft.chain, partial(self._finish, draft, reply))
         except TouchplateError as error:
-            timer.cancel()
+            self._deadlines.end(reply)
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from error
-
-    def _too_late(self, reply: Reply) -> None:
-        late = UnavailableError("SERVICE_UNAVAILABLE", NO_LOG)
-        reply(answer_fault(fault_of(late)))
 
     def _finish(
         self,
         draft: Draft,
         reply: Reply,
-        timer: asyncio.TimerHandle,
         outcome: SignedCertificateTimestamp | Exception,
     ) -> None:
-        timer.cancel()
+        self._deadlines.end(reply)
         try:
             if isinstance(outcome, TouchplateError):
                 raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from outcome
@@ -126,13 +121,56 @@ class SigningRoute:
     def _issued(self, reply: Reply, done: "asyncio.Future[Issued]") -> None:
         error = None if done.cancelled() else done.exception()
         if done.cancelled():
-            self._too_late(reply)
+            _too_late(reply)
         elif error is None:
             reply(self._answer(done.result()))
         elif isinstance(error, TouchplateError):
             reply(answer_fault(fault_of(error)))
         elif isinstance(error, Exception):
             reply(error)
+
+
+class _Deadlines:
+    """What waits for the log, for the same time each: one timer, for whoever waits longest.
+
+    Used in the thread of one event loop at a time.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: dict[Reply, float] = {}  # until when; in that order
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, reply: Reply) -> None:
+        """Answer that it is too late, unless it ends before."""
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop, self._timer = loop, None
+            self._waiting.clear()
+        self._waiting[reply] = loop.time() + self._seconds
+        if self._timer is None:
+            self._timer = loop.call_later(self._seconds, self._look, loop)
+
+    def end(self, reply: Reply) -> None:
+        """Wait no more."""
+        self._waiting.pop(reply, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now = loop.time()
+        while self._waiting:
+            reply, until = next(iter(self._waiting.items()))
+            if until > now:
+                self._timer = loop.call_later(until - now, self._look, loop)
+                return
+            del self._waiting[reply]
+            _too_late(reply)
+
+
+def _too_late(reply: Reply) -> None:
+    late = UnavailableError("SERVICE_UNAVAILABLE", NO_LOG)
+    reply(answer_fault(fault_of(late)))
 
 
 def _submit(issuance: Issuance, chain: tuple[bytes, ...], told: Told) -> None:

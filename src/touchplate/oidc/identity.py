@@ -31,16 +31,14 @@ _URI: Final = re.compile(r"[!-\[\]-~]+")
 _KUBERNETES: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectName:
+class SubjectName(NamedTuple):
     """The one name of a certificate: an email address, a URI, or a user name `user!domain`."""
 
     kind: Literal["email", "uri", "username"]
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """Who asks, as an issuer that is believed said it."""
 
     issuer: str

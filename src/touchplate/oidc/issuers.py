@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from touchplate.errors import RefusedError, SettingsError, TouchplateError
@@ -70,6 +70,24 @@ class Issuer:
         )
 
 
+class OpenedToken(NamedTuple):
+    """A token that was read, and whose issuer is known. Nothing of it is proven."""
+
+    token: UnverifiedToken
+    # The row of the table, and the same for the token's own issuer, if the row is a pattern.
+    row: Issuer
+    issuer: Issuer
+    table: "Authenticator"
+
+
+class Prepared(NamedTuple):
+    """A token, read if it could be, and what is to be waited for before it is checked."""
+
+    token: str | OpenedToken
+    # None: nothing. The future has no error.
+    fetching: "Future[None] | None" = None
+
+
 class Authenticator:
     """Token -> claims -> identity. It never changes; safe to call from any thread."""
 
@@ -101,22 +119,35 @@ class Authenticator:
         self._rules = tuple(rules)
         self._count = count
 
-    def authenticate(self, text: str, at: datetime) -> Identity:
-        """Prove who sent the token at `at`, or raise TOKEN_MALFORMED, TOKEN_REFUSED.
+    def open(self, text: str) -> OpenedToken:
+        """Read a token and find the row of its issuer. Raises TOKEN_MALFORMED, TOKEN_REFUSED.
 
-        The issuer is matched before anything is fetched or computed for its token. If its keys have
-        to be fetched this waits for them, to a deadline; UnavailableError if they cannot be had.
+        The issuer is matched before anything is fetched or computed for its token.
         """
         token = parse_token(text)
         row = self._find_row(token.issuer)
-        issuer = _concrete(row, token)
+        return OpenedToken(token, row, _concrete(row, token), self)
+
+    def authenticate(self, token: str | OpenedToken, at: datetime) -> Identity:
+        """Prove who sent the token at `at`, or raise TOKEN_MALFORMED, TOKEN_REFUSED.
+
+        If its issuer's keys have to be fetched this waits for them, to a deadline;
+        UnavailableError if they cannot be had. One that was opened is held to the table that
+        opened it.
+        """
+        if isinstance(token, OpenedToken):
+            return token.table._prove(token, at)  # noqa: SLF001  its own class
+        return self._prove(self.open(token), at)
+
+    def _prove(self, opened: OpenedToken, at: datetime) -> Identity:
+        token, row, issuer, _ = opened
         claims = check_token(
             token, audience=issuer.audience, find_keys=self._keys(issuer).find, at=at
         )
         identity = IDENTITY_TYPES[issuer.type].identify(claims, issuer.type_settings)
-        identity = replace(
-            identity, amr=_words(token.claims.get("amr")), acr=_word(token.claims.get("acr"))
-        )
+        amr, acr = _words(token.claims.get("amr")), _word(token.claims.get("acr"))
+        if amr or acr:
+            identity = identity._replace(amr=amr, acr=acr)
         for rule in self._rules:
             if rule.issuer == row.url:
                 rule.check(identity)
@@ -124,19 +155,19 @@ class Authenticator:
             self._count(row.url, token.issuer)
         return identity
 
-    def prepare(self, text: str) -> "Future[None] | None":
-        """Begin to fetch what `authenticate` would wait for; None if it would not wait.
+    def prepare(self, text: str) -> Prepared:
+        """Read the token, and begin to fetch what `authenticate` would wait for.
 
-        For an event loop: it waits for the future, which has no error, and then authenticates.
+        For an event loop: it waits for the future, and then gives the token to `authenticate`,
+        which also says what is wrong with it.
         """
-        if self._discover is None:
-            return None
         try:
-            token = parse_token(text)
-            issuer = _concrete(self._find_row(token.issuer), token)
-            return self._keys(issuer).prepare(token.key_id)
+            opened = self.open(text)
+            if self._discover is None:
+                return Prepared(opened, None)
+            return Prepared(opened, self._keys(opened.issuer).prepare(opened.token.key_id))
         except TouchplateError:
-            return None  # `authenticate` says why
+            return Prepared(text, None)
 
     def rules_without_issuer(self) -> tuple[str, ...]:
         """Give the rules that are for no row of the table."""

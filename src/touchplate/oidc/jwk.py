@@ -3,8 +3,9 @@
 `none` and the HMAC algorithms are not in the table and never will be: a public key is no secret.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -23,6 +24,8 @@ RSA_BITS: Final = (2048, 8192)
 MAX_KEY_TEXT: Final = 2000  # characters of one base64url field
 
 PublicKeyObject = rsa.RSAPublicKey | ec.EllipticCurvePublicKey | Ed25519PublicKey
+# Of signature and message; raises InvalidSignature or ValueError.
+Check = Callable[[bytes, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +65,55 @@ class JsonWebKey:
     key_id: str | None
     algorithm: str | None
     key: PublicKeyObject
+    # By algorithm, for those that this key may have signed with.
+    _checks: Mapping[str, Check] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Choose what the key can check: an RSA key never checks an ES256 token."""
+        checks = {
+            name: check
+            for name, row in ALGORITHMS.items()
+            if self.algorithm in (None, name) and (check := _check_of(self.key, row)) is not None
+        }
+        object.__setattr__(self, "_checks", checks)
 
     def is_signature(self, algorithm: str, signature: bytes, message: bytes) -> bool:
-        """Say whether this key made `signature`; the caller tries each key that may have.
-
-        The key's type must be the algorithm's: an RSA key never checks an ES256 token.
-        """
-        row = ALGORITHMS.get(algorithm)
-        if row is None or self.algorithm not in (None, algorithm):
+        """Say whether this key made `signature`; the caller tries each key that may have."""
+        check = self._checks.get(algorithm)
+        if check is None:
             return False
         try:
-            return _verify(self.key, row, signature, message)
+            check(signature, message)
         except (InvalidSignature, ValueError):
             return False
+        return True
 
 
-def _verify(key: PublicKeyObject, row: _Algorithm, signature: bytes, message: bytes) -> bool:
-    """Check by kind of key; InvalidSignature if it fails, False if kind and algorithm differ."""
+def _check_of(key: PublicKeyObject, row: _Algorithm) -> Check | None:
+    """Give what checks a signature with this key, None if kind and algorithm differ."""
     if isinstance(key, rsa.RSAPublicKey) and row.hash and row.family in ("RS", "PS"):
-        pad = padding.PKCS1v15() if row.family == "RS" else _pss(row.hash)
-        key.verify(signature, message, pad, row.hash)
-        return True
+        digest = row.hash
+        pad = padding.PKCS1v15() if row.family == "RS" else _pss(digest)
+        return lambda signature, message: key.verify(signature, message, pad, digest)
     if isinstance(key, ec.EllipticCurvePublicKey) and row.hash and row.curve == key.curve.name:
-        half = (key.curve.key_size + 7) // 8
-        if len(signature) != 2 * half:
-            return False
-        r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
-        key.verify(encode_dss_signature(r, s), message, ec.ECDSA(row.hash))
-        return True
+        return partial(_check_elliptic, key.verify, ec.ECDSA(row.hash), (key.key_size + 7) // 8)
     if isinstance(key, Ed25519PublicKey) and row.family == "EdDSA":
-        key.verify(signature, message)
-        return True
-    return False
+        return key.verify
+    return None
+
+
+def _check_elliptic(
+    verify: Callable[[bytes, bytes, ec.EllipticCurveSignatureAlgorithm], None],
+    scheme: ec.ECDSA,
+    half: int,
+    signature: bytes,
+    message: bytes,
+) -> None:
+    """Check a signature of r and s side by side (RFC 7518 §3.4)."""
+    if len(signature) != 2 * half:
+        raise ValueError("a signature of another length")
+    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    verify(encode_dss_signature(r, s), message, scheme)
 
 
 def parse_jwks(document: bytes) -> tuple[JsonWebKey, ...]:

@@ -4,9 +4,9 @@ An `UnverifiedToken` is only what somebody sent; `check_token` makes `Claims` of
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from touchplate.errors import MalformedError, RefusedError
 from touchplate.formats.jsontext import parse_json
@@ -15,6 +15,7 @@ from touchplate.oidc.jwk import ALGORITHMS
 from touchplate.oidc.keys import IssuerKeys
 
 MAX_TOKEN: Final = 16 * 1024
+_MAX_KNOWN_HEADER: Final = 512
 NOT_BEFORE_LEEWAY: Final = timedelta(minutes=5)
 
 # Keys that may have signed a token with this `kid` (None: the token names none). For an issuer
@@ -22,8 +23,7 @@ NOT_BEFORE_LEEWAY: Final = timedelta(minutes=5)
 FindKeys = Callable[[str | None], IssuerKeys]
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedToken:
+class UnverifiedToken(NamedTuple):
     """What a token says. Nothing of it is proven."""
 
     issuer: str
@@ -34,8 +34,7 @@ class UnverifiedToken:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Claims:
+class Claims(NamedTuple):
     """What an issuer said: signature, audience and times of the token hold."""
 
     issuer: str
@@ -58,20 +57,41 @@ def parse_token(text: str) -> UnverifiedToken:
     if text.count(".") != 2:
         raise _malformed("not three parts between two dots")
     head, body, tail = text.split(".")
-    try:
-        raw = [base64url.decode(part) for part in (head, body, tail)]
-    except ValueError as error:
-        raise _malformed("a part is not base64url without padding") from error
-    header = parse_json(raw[0], what="token header", max_bytes=MAX_TOKEN, error="TOKEN_MALFORMED")
-    claims = parse_json(raw[1], what="token claims", max_bytes=MAX_TOKEN, error="TOKEN_MALFORMED")
-    algorithm, key_id, issuer = header.get("alg"), header.get("kid"), claims.get("iss")
+    # One issuer's tokens have the same header for as long as its key signs.
+    algorithm, key_id = (
+        _known_header(head) if len(head) <= _MAX_KNOWN_HEADER else _parse_header(head)
+    )
+    claims = parse_json(
+        _decode(body), what="token claims", max_bytes=MAX_TOKEN, error="TOKEN_MALFORMED"
+    )
+    issuer = claims.get("iss")
+    if not isinstance(issuer, str) or not issuer:
+        raise _malformed("no issuer")
+    signed = text[: -1 - len(tail)].encode()
+    return UnverifiedToken(issuer, algorithm, key_id, claims, signed, _decode(tail))
+
+
+def _parse_header(head: str) -> tuple[str, str | None]:
+    """Read algorithm and name of the key."""
+    header = parse_json(
+        _decode(head), what="token header", max_bytes=MAX_TOKEN, error="TOKEN_MALFORMED"
+    )
+    algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str) or not (key_id is None or isinstance(key_id, str)):
         raise _malformed("header names no algorithm, or a key that is no text")
     if "crit" in header:
         raise _malformed("header asks for extensions (crit) that are not supported")
-    if not isinstance(issuer, str) or not issuer:
-        raise _malformed("no issuer")
-    return UnverifiedToken(issuer, algorithm, key_id, claims, f"{head}.{body}".encode(), raw[2])
+    return algorithm, key_id
+
+
+_known_header = lru_cache(maxsize=256)(_parse_header)  # an error is not kept
+
+
+def _decode(part: str) -> bytes:
+    try:
+        return base64url.decode(part)
+    except ValueError as error:
+        raise _malformed("a part is not base64url without padding") from error
 
 
 def check_token(

@@ -9,7 +9,6 @@ import logging
 import os
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -20,7 +19,7 @@ from touchplate.oidc.config import parse_config
 from touchplate.oidc.discovery import ClusterAccess, Discovery
 from touchplate.oidc.document import MAX_FILE
 from touchplate.oidc.identity import Identity
-from touchplate.oidc.issuers import Authenticator, Issuer
+from touchplate.oidc.issuers import Authenticator, Issuer, OpenedToken, Prepared
 from touchplate.oidc.rules import IssuerRule
 from touchplate.server.config import check_owner
 from touchplate.server.limits import Limits
@@ -68,12 +67,12 @@ class Issuers:
                 hint="a rule names an issuer's URL or pattern as the file of issuers writes it",
             )
 
-    def authenticate(self, token: str, at: datetime) -> Identity:
+    def authenticate(self, token: str | OpenedToken, at: datetime) -> Identity:
         """Prove a token; see `Authenticator.authenticate`."""
         return self._current.authenticate(token, at)
 
-    def prepare(self, token: str) -> "Future[None] | None":
-        """Begin what `authenticate` would wait for; see `Authenticator.prepare`."""
+    def prepare(self, token: str) -> Prepared:
+        """Read a token, and begin what `authenticate` would wait for."""
         return self._current.prepare(token)
 
     def rows(self) -> tuple[Issuer, ...]:
