@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from touchplate.clients.answer import check_status, malformed
 from touchplate.entries.conditions import Conditions
-from touchplate.entries.terms import EntryTerms, terms
+from touchplate.entries.terms import terms
+from touchplate.entries.terms_found import EntryTerms
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.checkpoint import Checkpoint, open_checkpoint
 from touchplate.formats.jsontext import Fields, parse_json
@@ -42,6 +43,11 @@ class FoundEntry(NamedTuple):
     terms: EntryTerms
     body: bytes  # empty if proofs were not asked for
     proof: tuple[bytes, ...]
+
+    @property
+    def name(self) -> str:
+        """The entry's tree and its index there, as `formats.entry_name` has it."""
+        return f"{self.entry_id[:16]}:{self.tree_index}"
 
 
 class FoundPage(NamedTuple):

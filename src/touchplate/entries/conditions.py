@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from touchplate.entries.terms import EntryTerms
+from touchplate.entries.terms_found import EntryTerms
 from touchplate.errors import MalformedError
 from touchplate.formats.extensions import BY_NAME
 from touchplate.formats.timetext import parse_timestamp

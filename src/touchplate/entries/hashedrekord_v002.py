@@ -25,7 +25,7 @@ from touchplate.keys.public import check_digest_signature
 KIND: Final = "hashedrekord"
 VERSION: Final = "0.0.2"
 
-_BODY: Final = (
+BODY: Final = (
     b'{"apiVersion":"0.0.2","kind":"hashedrekord","spec":{"hashedRekordV002":{"data":'
     b'{"algorithm":"%b","digest":"%b"},"signature":{"content":"%b","verifier":'
     b'{"keyDetails":"%b","%b":{"rawBytes":"%b"}}}}}}'
@@ -45,7 +45,7 @@ def encode_body(
     """Write the canonical body, which is the leaf data. `algorithm` must have a hash."""
     if algorithm.hash is None:
         raise AssertionError(f"hashedrekord with {algorithm.name}, which has no hash")
-    return _BODY % (
+    return BODY % (
         HASH_TO_PROTOBUF[algorithm.hash].encode(),
         b2a_base64(digest, newline=False),
         b2a_base64(signature, newline=False),

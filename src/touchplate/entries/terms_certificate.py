@@ -25,6 +25,7 @@ from touchplate.formats.standard_extensions import OTHER_NAME_USERNAME
 MAX_NAMES: Final = 256
 
 _SAN: Final = b"\x06\x03" + oid_octets("2.5.29.17")
+_SAN_OCTETS: Final = len(_SAN)
 # Identifier and length octet of 1.3.6.1.4.1.57264.1.N with N below 128; N follows.
 _ARC: Final = oid_octets(ARC)
 _EXTENSION: Final = bytes((OID, len(_ARC) + 1)) + _ARC
@@ -60,7 +61,12 @@ def _read(der: bytes, end: int, found: CertificateTerms) -> None:
     if der[at] == 0xA0:
         _, _, at = element(der, at, end)
     for _ in range(5):  # serial number, algorithm, issuer, validity, subject
-        _, _, at = element(der, at, end)
+        tag, size = der[at], der[at + 1]
+        # As `element`, which reads those that are longer, or wrong.
+        if size < 0x80 and tag & 0x1F != 0x1F and at + 2 + size <= end:
+            at += 2 + size
+        else:
+            _, _, at = element(der, at, end)
     start, (_, at) = at, expect(der, at, end, SEQUENCE)
     found.spki = der[start:at]
     while at < end:
@@ -77,15 +83,19 @@ def _read_extensions(der: bytes, at: int, end: int, found: CertificateTerms) -> 
         count += 1
         if count > MAX_EXTENSIONS:
             raise DerError("too many extensions")
-        start, at = expect(der, at, end, SEQUENCE)
-        if der.startswith(_EXTENSION, start):
+        # As `expect`, which reads those that are longer, or wrong.
+        if der[at] == SEQUENCE and der[at + 1] < 0x80 and at + 2 + der[at + 1] <= end:
+            start, at = at + 2, at + 2 + der[at + 1]
+        else:
+            start, at = expect(der, at, end, SEQUENCE)
+        if der[start : start + _ARC_OCTETS] == _EXTENSION:
             start += _ARC_OCTETS
             number = der[start]
             if number < 0x80:
                 value, stop = _value(der, start + 1, at)
                 _take_extension(number, der, value, stop, found)
-        elif der.startswith(_SAN, start):
-            start, stop = _value(der, start + len(_SAN), at)
+        elif der[start : start + _SAN_OCTETS] == _SAN:
+            start, stop = _value(der, start + _SAN_OCTETS, at)
             _read_names(der, start, stop, found)
 
 

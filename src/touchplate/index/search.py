@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple, Protocol
 
-from touchplate.entries.terms import EntryTerms, terms
+from touchplate.entries.terms import terms
+from touchplate.entries.terms_found import EntryTerms
 from touchplate.errors import VerificationError
 from touchplate.index.candidates import Budget, BudgetSpentError, candidates
 from touchplate.index.query import Query

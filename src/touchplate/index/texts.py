@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
-from touchplate.entries.terms import EntryTerms
+from touchplate.entries.terms_found import EntryTerms
 from touchplate.storage.index import TERM_SIZE
 
 # Spaces of terms; a hash in one is never a hash in another.
@@ -21,7 +21,9 @@ ISSUER: Final = b"issuer"
 EXTENSION: Final = b"extension"
 
 _ISSUERS: Final = (1, 8)
-_REMEMBERED: Final = 8192  # terms of one process: kinds, issuers and the like come again and again
+# Spaces whose terms come again and again; what else an entry is found by is mostly its own.
+_REPEATED: Final = frozenset({KIND, ISSUER, EXTENSION})
+_REMEMBERED: Final = 8192  # terms of one process
 _MAX_REMEMBERED: Final = 200  # characters
 
 # (space, text) -> term
@@ -30,13 +32,23 @@ Hash = Callable[[bytes, str], bytes]
 
 def hasher(salt: bytes) -> Hash:
     """Give the function that makes terms for a database with this salt."""
+    keyed = {
+        space: blake2b(digest_size=TERM_SIZE, key=salt, person=space)
+        for space in (V1, OTHER, KIND, ISSUER, EXTENSION)
+    }
 
     def make(space: bytes, text: str) -> bytes:
-        data = text.encode("utf-8", "surrogatepass")
-        return blake2b(data, digest_size=TERM_SIZE, key=salt, person=space).digest()
+        hashed = keyed[space].copy()
+        hashed.update(text.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
 
     remember = lru_cache(_REMEMBERED)(make)
-    return lambda space, text: (remember if len(text) <= _MAX_REMEMBERED else make)(space, text)
+
+    def recall(space: bytes, text: str) -> bytes:
+        is_remembered = space in _REPEATED and len(text) <= _MAX_REMEMBERED
+        return remember(space, text) if is_remembered else make(space, text)
+
+    return recall
 
 
 def terms_of(found: EntryTerms, make: Hash) -> set[bytes]:

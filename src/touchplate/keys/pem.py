@@ -11,7 +11,11 @@ _LINE: Final = 64
 
 def encode_pem(label: str, der: bytes) -> bytes:
     """Write one block: 64 columns, line feeds, a final line feed, no headers."""
-    text = b2a_base64(der, newline=False)
+    return frame_pem(label, b2a_base64(der, newline=False))
+
+
+def frame_pem(label: str, text: bytes) -> bytes:
+    """Write one block as `encode_pem`, of what is base64 already and as it writes it."""
     lines = b"\n".join(_cutter(len(text))(text)) if len(text) > _LINE else text
     name = label.encode("ascii")
     return b"-----BEGIN %b-----\n%b\n-----END %b-----\n" % (name, lines, name)
