@@ -203,3 +203,45 @@ def test_deep_add_chain() -> None:
 def test_add_chain_round_trip() -> None:
     """What the client sends is what the log reads."""
     assert ct.parse_add_chain(ct.encode_add_chain((PRECERT, ISSUER))) == (PRECERT, ISSUER)
+
+
+def both(record: bytes) -> tuple[object, object]:
+    """Read a record in the short way and by parsing it: values, or MalformedError."""
+    found: list[object] = []
+    for read in (ct.promised_of_record, promised):
+        try:
+            found.append(read(record))
+        except MalformedError as error:
+            found.append(error.code)
+    return found[0], found[1]
+
+
+def promised(record: bytes) -> tuple[bytes, int, bytes]:
+    """Read what was promised by parsing the whole record."""
+    entry = ct.parse_tile_leaf(record).entry
+    return entry.encode_leaf(), entry.timestamp_ms, entry.extensions
+
+
+@pytest.mark.parametrize("is_precertificate", [False, True])
+def test_short_way(is_precertificate: bool) -> None:
+    """What was promised is what the record says when it is parsed, whichever octet is another."""
+    key_hash, before = (KEY_HASH, PRECERT) if is_precertificate else (b"", b"")
+    entry = ct.TimestampedEntry(TIME, key_hash, TBS, ct.encode_leaf_index(5))
+    record = ct.TileLeaf(entry, before, (bytes(32), b"\1" * 32)).encode()
+
+    short, whole = both(record)
+    assert short == whole == (entry.encode_leaf(), TIME, entry.extensions)
+    for place in range(len(record)):
+        for value in {0, 1, 2, 31, 32, 64, 255, record[place] ^ 1, record[place] ^ 128}:
+            short, whole = both(record[:place] + bytes((value,)) + record[place + 1 :])
+            assert short == whole
+        short, whole = both(record[:place])
+        assert short == whole == "SCT_MALFORMED"
+
+
+@given(st.binary(max_size=120))
+def test_short_way_of_noise(data: bytes) -> None:
+    """So it is for any bytes."""
+    for record in (data, bytes(8) + b"\0\0" + data, bytes(8) + b"\0\1" + data):
+        short, whole = both(record)
+        assert short == whole

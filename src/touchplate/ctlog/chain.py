@@ -6,11 +6,11 @@ times, path lengths, name constraints. A log keeps what was issued, right or wro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from itertools import pairwise
 from threading import Lock
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -29,8 +29,7 @@ MAX_KNOWN_PATHS: Final = 1024
 _POISON_VALUE: Final = b"\x05\x00"
 
 
-@dataclass(frozen=True, slots=True)
-class SubmittedChain:
+class SubmittedChain(NamedTuple):
     """A chain that the log takes: the leaf, and its issuers up to the root, which is included."""
 
     leaf: Certificate
@@ -40,7 +39,12 @@ class SubmittedChain:
     @property
     def issuer_key_hash(self) -> bytes:
         """Give SHA-256 of the issuer's SubjectPublicKeyInfo."""
-        return sha256(self.issuers[0].spki).digest()
+        return _key_hash(self.issuers[0].spki)
+
+
+@lru_cache(maxsize=64)  # few authorities issue
+def _key_hash(spki: bytes) -> bytes:
+    return sha256(spki).digest()
 
 
 class AcceptedRoots:
@@ -81,10 +85,10 @@ class AcceptedRoots:
             _refuse(f"certificate NotAfter ({leaf.not_after}) >= {limit}")
         if CODE_SIGNING not in (leaf.extended_key_usage or ()):
             _refuse("the certificate is not for code signing")
-        poison = leaf.extensions.get(PRECERT_POISON)
+        poison = leaf.value(PRECERT_POISON)
         if poison is None:
             return False
-        if not poison.critical or poison.value != _POISON_VALUE:
+        if PRECERT_POISON not in leaf.critical or poison != _POISON_VALUE:
             _refuse("the poison is not critical, or holds something")
         return True
 

@@ -10,7 +10,7 @@ from touchplate.ctlog.leaf_index import Find, find_in_tiles
 from touchplate.ctlog.settings import CtlogSettings
 from touchplate.errors import SettingsError
 from touchplate.formats import ct
-from touchplate.formats.certificate import PRECERT_POISON
+from touchplate.formats.certificate import PRECERT_POISON, Certificate
 from touchplate.formats.sct import ECDSA, SHA256, SignedCertificateTimestamp
 from touchplate.keys.signer import Signer
 from touchplate.merkle.tree import RootHash
@@ -116,10 +116,10 @@ class CertificateLog:
 
         A certificate that is submitted again gets the first promise's content again.
         """
-        entry = ct.parse_tile_leaf(record).entry
-        signature = self._signer.sign(entry.encode_leaf())
+        leaf, time_ms, extensions = ct.promised_of_record(record)
+        signature = self._signer.sign(leaf)
         return SignedCertificateTimestamp(
-            self.log_id, entry.timestamp_ms, entry.extensions, SHA256, ECDSA, signature
+            self.log_id, time_ms, extensions, SHA256, ECDSA, signature
         )
 
     def tree_head(self) -> ct.TreeHead:
@@ -144,15 +144,15 @@ class CertificateLog:
         return _then(self.log.append(self._submission(chain)), self._promise_of)
 
     def _submission(self, chain: SubmittedChain) -> Submission:
-        return _submission(chain, tuple(self._store_issuer(item.der) for item in chain.issuers))
+        return _submission(chain, tuple([self._store_issuer(item) for item in chain.issuers]))
 
     def _promise_of(self, receipt: Receipt) -> SignedCertificateTimestamp:
         return self.promise(receipt.record)
 
-    def _store_issuer(self, der: bytes) -> bytes:
-        fingerprint = sha256(der).digest()
+    def _store_issuer(self, issuer: Certificate) -> bytes:
+        fingerprint = issuer.fingerprint
         if fingerprint not in self._stored_issuers:
-            self._objects.put(self._issuer_key(fingerprint), der)
+            self._objects.put(self._issuer_key(fingerprint), issuer.der)
             self._stored_issuers.add(fingerprint)
         return fingerprint
 
@@ -162,16 +162,16 @@ class CertificateLog:
 
 def _submission(chain: SubmittedChain, issuers: tuple[bytes, ...]) -> Submission:
     """Make the entry; its leaf holds its index, so it is built once that is known."""
+    key_hash, covered = b"", chain.leaf.der
+    precertificate: bytes | None = None
     if chain.is_precertificate:
         key_hash, covered = chain.issuer_key_hash, chain.leaf.tbs_without(PRECERT_POISON)
         precertificate = chain.leaf.der
-    else:
-        key_hash, covered, precertificate = b"", chain.leaf.der, b""
+    rest = ct.encode_after_entry(precertificate, issuers)
 
     def build(index: int, time_ms: int) -> Leaf:
-        extensions = ct.encode_leaf_index(index)
-        entry = ct.TimestampedEntry(time_ms, key_hash, covered, extensions)
-        return Leaf(entry.encode_leaf(), ct.TileLeaf(entry, precertificate, issuers).encode())
+        entry = ct.encode_entry(time_ms, key_hash, covered, ct.encode_leaf_index(index))
+        return Leaf(ct.encode_leaf(entry), entry + rest)
 
     return Submission(sha256(chain.leaf.der).digest(), build)
 

@@ -43,24 +43,38 @@ class TimestampedEntry:
 
     def encode(self) -> bytes:
         """Give the TimestampedEntry of RFC 6962 §3.4."""
-        return b"".join(
-            (
-                self.timestamp_ms.to_bytes(8, "big"),
-                self.entry_type.to_bytes(2, "big"),
-                self.issuer_key_hash,
-                len(self.certificate).to_bytes(3, "big"),
-                self.certificate,
-                len(self.extensions).to_bytes(2, "big"),
-                self.extensions,
-            )
+        return encode_entry(
+            self.timestamp_ms, self.issuer_key_hash, self.certificate, self.extensions
         )
 
     def encode_leaf(self) -> bytes:
-        """Give the MerkleTreeLeaf, which is also the input of the SCT's signature.
+        """Give the MerkleTreeLeaf, which is also the input of the SCT's signature."""
+        return encode_leaf(self.encode())
 
-        Version v1 and leaf type timestamped_entry are 0, as are v1 and certificate_timestamp.
-        """
-        return b"\0\0" + self.encode()
+
+def encode_entry(
+    timestamp_ms: int, issuer_key_hash: bytes, certificate: bytes, extensions: bytes
+) -> bytes:
+    """Give a TimestampedEntry (RFC 6962 §3.4) of its parts, as the class of that name has them."""
+    return b"".join(
+        (
+            timestamp_ms.to_bytes(8, "big"),
+            b"\0\1" if issuer_key_hash else b"\0\0",
+            issuer_key_hash,
+            len(certificate).to_bytes(3, "big"),
+            certificate,
+            len(extensions).to_bytes(2, "big"),
+            extensions,
+        )
+    )
+
+
+def encode_leaf(entry: bytes) -> bytes:
+    """Give the MerkleTreeLeaf of an encoded entry.
+
+    Version v1 and leaf type timestamped_entry are 0, as are v1 and certificate_timestamp.
+    """
+    return b"\0\0" + entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +96,16 @@ class TileLeaf:
 
     def encode(self) -> bytes:
         """Give the TileLeaf of static-ct-api."""
-        parts = [self.entry.encode()]
-        if self.entry.issuer_key_hash:
-            parts += (len(self.precertificate).to_bytes(3, "big"), self.precertificate)
-        parts.append((32 * len(self.issuers)).to_bytes(2, "big"))
-        return b"".join((*parts, *self.issuers))
+        precertificate = self.precertificate if self.entry.issuer_key_hash else None
+        return self.entry.encode() + encode_after_entry(precertificate, self.issuers)
+
+
+def encode_after_entry(precertificate: bytes | None, issuers: tuple[bytes, ...]) -> bytes:
+    """Give what follows the entry in a TileLeaf; None if it is not of a precertificate."""
+    parts = [] if precertificate is None else [len(precertificate).to_bytes(3, "big")]
+    return b"".join(
+        (*parts, precertificate or b"", (32 * len(issuers)).to_bytes(2, "big"), *issuers)
+    )
 
 
 class _Reader:
@@ -154,7 +173,27 @@ def parse_tile_leaf(data: bytes) -> TileLeaf:
 
 def leaf_of_record(record: bytes) -> bytes:
     """Give the MerkleTreeLeaf of an encoded TileLeaf."""
-    return parse_tile_leaf(record).entry.encode_leaf()
+    return promised_of_record(record)[0]
+
+
+def promised_of_record(record: bytes) -> tuple[bytes, int, bytes]:
+    """Give the MerkleTreeLeaf of an encoded TileLeaf, its time, and its extensions.
+
+    The same as to parse it, and a fourth of the time. Raises as `parse_tile_leaf` does.
+    """
+    kind = record[8:10]
+    at = 42 if kind == b"\0\1" else 10
+    at += 3 + int.from_bytes(record[at : at + 3], "big")
+    first = at + 2
+    end = at = first + int.from_bytes(record[at:first], "big")
+    if kind == b"\0\1":
+        at += 3 + int.from_bytes(record[at : at + 3], "big")
+    size = int.from_bytes(record[at : at + 2], "big")
+    # What is cut short anywhere does not end at the end.
+    if kind not in (b"\0\0", b"\0\1") or size % 32 or at + 2 + size != len(record):
+        parse_tile_leaf(record)
+        raise AssertionError("a tile leaf is whole, or is refused")
+    return encode_leaf(record[:end]), int.from_bytes(record[:8], "big"), record[first:end]
 
 
 def split_data_tile(data: bytes) -> list[bytes]:
