@@ -25,6 +25,8 @@ from touchplate.server.data import DataFolder, upkeep
 from touchplate.server.lineage import PREFIX, Shard, read_shards
 from touchplate.server.publication import ct_origin
 from touchplate.server.settings import ServeSettings, parse_origin
+from touchplate.server.succession import PREFIX as DECISIONS
+from touchplate.server.succession import ct_names, ct_number, read_decisions
 from touchplate.server.vault import CT, TLOG
 from touchplate.storage.files import refuse_existing, sync_folder
 from touchplate.storage.folder import FolderObjects
@@ -76,8 +78,9 @@ def back_up(settings: ServeSettings, out: Path, now: datetime, *, keys: bool = T
             work.mkdir(mode=0o700)
             opened.callback(shutil.rmtree, work)
             shards = read_shards(FolderObjects(objects), instance.created_at)
+            decided = read_decisions(FolderObjects(objects))
             logs: dict[str, Snapshot] = {}
-            for name in (*(shard.name for shard in shards), CT):
+            for name in (*(shard.name for shard in shards), *ct_names(decided)):
                 source, target = database / f"{name}.db", work / f"{name}.db"
                 logs[name] = opened.enter_context(snapshot(source, target))
             header = Header(instance.id, now, keys, _marks(folder, shards, logs))
@@ -85,7 +88,7 @@ def back_up(settings: ServeSettings, out: Path, now: datetime, *, keys: bool = T
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
                 writer = Writer(to, header)
                 _write_databases(writer, work, logs)
-                _write_objects(writer, objects, logs, len(shards))
+                _write_objects(writer, objects, logs, len(shards), len(decided))
                 _write_folder(writer, folder.path, keys=keys)
                 files = writer.finish()
                 to.flush()
@@ -126,7 +129,7 @@ def _marks(
     return tuple(
         LogMark(
             name,
-            origins.get(name, ct_origin(origin)),
+            origins.get(name) or ct_origin(origin, ct_number(name) or 1),
             log.size,
             log.root,
             folder.public_key(name).pem(),
@@ -142,7 +145,9 @@ def _write_databases(writer: Writer, work: Path, logs: Mapping[str, Snapshot]) -
             writer.add_file(f"database/{name}.db-runs/{run}", file)
 
 
-def _write_objects(writer: Writer, objects: Path, logs: Mapping[str, Snapshot], trees: int) -> None:
+def _write_objects(
+    writer: Writer, objects: Path, logs: Mapping[str, Snapshot], trees: int, decisions: int
+) -> None:
     store = FolderObjects(objects)
     timestamp = _newest_timestamp(store)
     for name, log in logs.items():
@@ -154,10 +159,12 @@ def _write_objects(writer: Writer, objects: Path, logs: Mapping[str, Snapshot], 
         first, _, rest = key.partition("/")
         if first in logs and rest.partition("/")[0] in _IMPLIED:
             continue
-        if first.startswith(f"{TLOG}-") and first not in logs:
+        if first.startswith((f"{TLOG}-", f"{CT}-")) and first not in logs:
             continue  # of a tree that came after the databases were copied
         if key.startswith(PREFIX) and int(key.removeprefix(PREFIX)) > trees:
             continue  # decided after the databases were copied
+        if key.startswith(DECISIONS) and int(key.removeprefix(DECISIONS)) > decisions:
+            continue
         if key == f"{_TUF}timestamp.json":
             data = store.get(f"{_TUF}{timestamp}{_TIMESTAMP}") or store.get(key) or b""
             writer.add_bytes(f"objects/{key}", data)
@@ -167,7 +174,7 @@ def _write_objects(writer: Writer, objects: Path, logs: Mapping[str, Snapshot], 
 
 def _implied(name: str, sealed: int) -> Iterator[str]:
     """Give the keys of the objects in which the first `sealed` entries rest."""
-    tile = "data" if name == CT else "entries"
+    tile = "entries" if ct_number(name) is None else "data"
     for index in range(sealed // TILE_WIDTH):
         yield f"{name}/{tile_path(tile, index)}"
         yield f"{name}/stamps/{encode_tile_index(index)}"

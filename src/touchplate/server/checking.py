@@ -24,6 +24,7 @@ from touchplate.server.lineage import Shard, read_shards
 from touchplate.server.ownership import Reader, read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
 from touchplate.server.settings import ServeSettings, WitnessSettings, parse_origin
+from touchplate.server.succession import ct_names, ct_number, read_decisions
 from touchplate.server.vault import CT, TLOG
 from touchplate.server.witnessing import load_policy
 from touchplate.storage.database import LogDatabase, LogState
@@ -61,17 +62,17 @@ class Place(NamedTuple):
                 database,
                 objects,
                 check_entry=_entry_check(self.name, objects) if self.entries else None,
-                is_leaf_identity=self.name != CT,
+                is_leaf_identity=ct_number(self.name) is None,
             )
             yield database, objects, auditor
 
 
 def _entry_check(name: str, objects: ObjectStore) -> CheckEntry:
     """Give what proves an entry: its own signature, and the profile of a certificate."""
-    if name != CT:
+    if ct_number(name) is None:
         return _check_body
     # The few issuers that all entries have.
-    find = lru_cache(maxsize=64)(lambda digest: objects.get(f"{CT}/issuer/{digest.hex()}"))
+    find = lru_cache(maxsize=64)(lambda digest: objects.get(f"{name}/issuer/{digest.hex()}"))
     return partial(check_record, find_issuer=find)
 
 
@@ -101,9 +102,12 @@ def check_logs(
     storage = settings.storage
     database = storage.database or folder.path.as_uri()
     uri = storage.objects or (folder.path / "objects").as_uri()
-    trees = read_shards(open_objects(uri, environ), instance.created_at)
+    store = open_objects(uri, environ)
+    trees = read_shards(store, instance.created_at)
+    ct_logs = ct_names(read_decisions(store))
+    of_log = {TLOG: tuple(shard.name for shard in trees), CT: ct_logs}
     found = {}
-    for name in (tree for log in names for tree in _trees(log, trees)):
+    for name in (each for log in names for each in of_log[log]):
         place = Place(database, uri, dict(environ), name, entries)
         _check_there(place)
         read = _reader(folder, name, trees)
@@ -115,7 +119,7 @@ def check_logs(
 
 def reading_settings(name: str) -> TileLogSettings:
     """Give what reading one of the logs takes; nothing can be signed with it."""
-    is_tlog = name != CT
+    is_tlog = ct_number(name) is None
     return TileLogSettings(
         name=name,
         entries_tile="entries" if is_tlog else "data",
@@ -142,11 +146,6 @@ def _check_there(place: Place) -> None:
         raise SettingsError("FILE_UNREADABLE", f"there is no file {path}")
 
 
-def _trees(name: str, trees: tuple[Shard, ...]) -> tuple[str, ...]:
-    """Give the names of a log's trees, oldest first."""
-    return tuple(shard.name for shard in trees) if name == TLOG else (name,)
-
-
 def _reader(folder: DataFolder, name: str, trees: tuple[Shard, ...]) -> Reader:
     if folder.instance is None:
         raise AssertionError("the instance is there")
@@ -155,7 +154,7 @@ def _reader(folder: DataFolder, name: str, trees: tuple[Shard, ...]) -> Reader:
     for shard in trees:
         if shard.name == name:
             return partial(read_tlog_checkpoint, shard.origin(origin).host, key)
-    return partial(read_ct_checkpoint, ct_origin(origin), key)
+    return partial(read_ct_checkpoint, ct_origin(origin, ct_number(name) or 1), key)
 
 
 def _check_log(

@@ -21,7 +21,7 @@ from touchplate.merkle.tree import EMPTY_ROOT, RootHash
 from touchplate.server.archive import Header, LogMark, Reader
 from touchplate.server.checking import reading_settings
 from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
-from touchplate.server.vault import CT
+from touchplate.server.succession import ct_number
 from touchplate.storage.files import sync_folder
 from touchplate.storage.folder import FolderObjects
 from touchplate.storage.sqlite import SQLiteLog
@@ -128,7 +128,7 @@ def _hold(header: Header, work: Path, checkpoint: str) -> str | None:
 def _open(header: Header, checkpoint: str) -> tuple[LogMark, int, RootHash]:
     """Find the log that signed the checkpoint."""
     for log in header.logs:
-        read = read_ct_checkpoint if log.name == CT else read_tlog_checkpoint
+        read = read_tlog_checkpoint if ct_number(log.name) is None else read_ct_checkpoint
         try:
             size, root = read(log.origin, load_public_key_pem(log.key), checkpoint)
         except TouchplateError:

@@ -67,6 +67,19 @@ def key_name(role: str, number: int) -> str:
     return role if number == 1 else f"{role}-{number}"
 
 
+def ct_number(log: str) -> int | None:
+    """Give the number of the certificate log of this name, from 1; None: it is another log."""
+    if log == CT:
+        return 1
+    number = log.removeprefix(f"{CT}-")
+    return int(number) if number != log and number.isdigit() else None
+
+
+def ct_names(decided: Sequence[Tenure]) -> tuple[str, ...]:
+    """Give the names of all certificate logs, oldest first."""
+    return (CT, *(each.name for each in decided if each.role == CT))
+
+
 class Window(NamedTuple):
     """When a key signs, as decided; both ends may lie ahead."""
 
