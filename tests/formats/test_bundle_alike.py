@@ -1,0 +1,214 @@
+"""Bundles laid out alike: the short way reads what the strict way reads, and is really taken."""
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.verify.mint import SHAPES, Mint
+from touchplate.errors import MalformedError
+from touchplate.formats import bundle as bundle_module
+from touchplate.formats.bundle import (
+    MAX_ALIKE,
+    MAX_ALIKE_BYTES,
+    MAX_NAME_BYTES,
+    MAX_NAMES,
+    Bundle,
+    BundleReader,
+)
+from touchplate.formats.bundle_alike import Alike
+from touchplate.formats.jsontext import parse_json
+
+MINT = Mint.new(6000)
+WAYS: list[dict[str, Any]] = [
+    {"separators": (",", ":")},
+    {"separators": (", ", ": ")},
+    {"indent": 2},
+    {"indent": "\t", "ensure_ascii": False},
+]
+"""In which programs write JSON."""
+ODD = (0x00, 0x09, 0x22, 0x2C, 0x30, 0x5C, 0x7B, 0x7F, 0x80, 0xFF)
+
+
+@cache
+def minted(shape: str) -> str:
+    """Give a good bundle, the same each time, as text."""
+    return json.dumps(MINT.bundle(shape))
+
+
+def written(shape: str, way: int = 0, hashes: int = 3, source: str | None = None) -> bytes:
+    """Give a bundle with so many hashes in its proof: what they prove is not asked here."""
+    members = json.loads(source or minted(shape))
+    proof = members["verificationMaterial"]["tlogEntries"][0]["inclusionProof"]
+    proof["hashes"] = [proof["rootHash"]] * hashes
+    return json.dumps(members, **WAYS[way]).encode()
+
+
+def knowing(*texts: bytes) -> BundleReader:
+    """Give a reader that knows how these are laid out."""
+    reader = BundleReader()
+    for text in texts:
+        reader.read(text)
+        reader.read(text)
+    return reader
+
+
+def layouts(reader: BundleReader) -> list[Alike]:
+    """Give all that it knows."""
+    return [alike for found in reader._known.values() for alike in found]
+
+
+def is_read_alike(reader: BundleReader, text: bytes) -> bool:
+    """Say whether the short way answers."""
+    return any(alike.read(text.split(b'"')) is not None for alike in layouts(reader))
+
+
+def reading(reader: BundleReader, text: bytes) -> Bundle | str:
+    """Give what it reads, or the message with which it refuses."""
+    try:
+        return reader.read(text)
+    except MalformedError as error:
+        return error.message
+
+
+def strictly(text: bytes) -> Bundle | str:
+    """Give the same without any short way."""
+    try:
+        members = parse_json(text, what="bundle", max_bytes=2**25, error="BUNDLE_MALFORMED")
+        return bundle_module._any(members)
+    except MalformedError as error:
+        return error.message
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_taken(shape: str, way: int) -> None:
+    """Another bundle of the same signer is read in the short way, with its own values."""
+    first = written(shape, way)
+    other = written(shape, way, source=json.dumps(MINT.bundle(shape)))
+    reader = knowing(first)
+    assert len(layouts(reader)) == 1
+    for text in (first, other, written(shape, way, 1), written(shape, way, 40)):
+        assert is_read_alike(reader, text)
+        assert reader.read(text) == strictly(text)
+    assert reader.read(first) != reader.read(other)
+    assert len(layouts(reader)) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", SHAPES)
+def test_each_octet(shape: str) -> None:
+    """No octet may change unseen: after each, both ways read the same, or refuse the same."""
+    text = written(shape, SHAPES.index(shape) % len(WAYS))
+    alike = layouts(knowing(text))[0]
+    for place in range(len(text)):
+        for octet in {ODD[place % len(ODD)], text[place] ^ 1}:
+            changed = text[:place] + bytes((octet,)) + text[place + 1 :]
+            found = alike.read(changed.split(b'"'))
+            assert found is None or found == strictly(changed), (place, octet)
+
+
+@pytest.mark.slow
+@settings(max_examples=300)
+@given(st.sampled_from(SHAPES), st.integers(0, len(WAYS) - 1), st.data())
+def test_changed(shape: str, way: int, data: st.DataObject) -> None:
+    """With octets put in, taken out and replaced the answers are those of the strict way."""
+    text = written(shape, way)
+    reader = knowing(text)
+    changed = bytearray(text)
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.integers(0, len(changed) - 1))
+        more = data.draw(
+            st.sampled_from([b"", b'"', b"\\", b"\\n", b'","', b'":"', b"0", b"=", b" "])
+        )
+        changed[place : place + data.draw(st.integers(0, 2))] = more
+    assert reading(reader, bytes(changed)) == strictly(bytes(changed))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("logIndex", "01"),
+        ("logIndex", "-1"),
+        ("logIndex", "9223372036854775808"),
+        ("logIndex", "٣"),
+        ("treeSize", ""),
+        ("keyId", "AAAA"),
+        ("keyId", "not base64"),
+        ("canonicalizedBody", "AA=A"),
+        ("signature", ""),
+        ("rawBytes", "MAA="),
+        ("envelope", "a\ud800"),
+        ("envelope", "x" * 70_000),
+        ("signedEntryTimestamp", ""),
+        ("integratedTime", "1e3"),
+    ],
+)
+def test_values_that_are_not_usual(name: str, text: str) -> None:
+    """What the strict way refuses, or reads in another way, the short way leaves to it."""
+    good = written("v1-message")
+    members = json.loads(good)
+    reader = knowing(good)
+    put(members, name, text)
+    odd = json.dumps(members, separators=(",", ":")).encode()
+    assert not is_read_alike(reader, odd)
+    assert reading(reader, odd) == strictly(odd)
+
+
+def put(value: Any, name: str, text: str) -> None:
+    """Put a text at the first member of this name."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if key == name:
+                value[key] = text
+                return
+            put(inner, name, text)
+    elif isinstance(value, list):
+        for inner in value:
+            put(inner, name, text)
+
+
+@pytest.mark.parametrize("hashes", [0, 1])
+def test_without_two_hashes(hashes: int) -> None:
+    """What separates the hashes of a proof is learnt from a bundle that has two."""
+    reader = knowing(written("v2-message", 0, hashes))
+    assert layouts(reader) == []
+    assert reader.read(written("v2-message", 0, 0)) == strictly(written("v2-message", 0, 0))
+    again = knowing(written("v2-message", 0, 2))
+    assert not is_read_alike(again, written("v2-message", 0, 0))
+
+
+def test_several_layouts() -> None:
+    """Bundles of several kinds in turn are all read in the short way, and none forgets another."""
+    texts = [written(shape, way) for shape in SHAPES for way in range(2)]
+    reader = knowing(*texts)
+    for text in texts:
+        assert is_read_alike(reader, text)
+        assert reader.read(text) == strictly(text)
+
+
+def test_what_is_kept() -> None:
+    """A reader keeps no more than it says, whatever it is given."""
+    reader = BundleReader()
+    for number in range(2 * MAX_NAMES):
+        text = written("v2-message").replace(
+            b'"verificationMaterial"', b'"x%d":0,"verificationMaterial"' % number
+        )
+        reader.read(text)
+        reader.read(text)
+    for number in range(2 * MAX_ALIKE):
+        text = written("v2-message").replace(b'"tlogEntries"', b'"x%d":0,"tlogEntries"' % number)
+        reader.read(text)
+        reader.read(text)
+    assert len(reader._known) <= MAX_NAMES
+    assert max(map(len, reader._known.values())) <= MAX_ALIKE
+    for text in (
+        written("v2-message").replace(b'{"media', b'{"x":"' + b"x" * MAX_NAME_BYTES + b'","media'),
+        written("v2-message") + b" " * MAX_ALIKE_BYTES,
+    ):
+        reader = knowing(text)
+        assert reader._known == {}
+        assert reader.read(text) == strictly(text)
