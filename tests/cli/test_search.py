@@ -38,7 +38,7 @@ def digest(tmp_path: Path, number: int) -> str:
 
 
 def test_table(run: Run, asked: Served, tmp_path: Path) -> None:
-    """An entry is a line: index, time, kind, name, digest; what is known of all goes beside."""
+    """An entry is a line: name, time, kind, signer, digest; what is known of all goes beside."""
     result = run("search", "--digest", digest(tmp_path, 1))
 
     assert result.status == 0
@@ -90,6 +90,37 @@ def test_any_url(run: Run, asked: Served, tmp_path: Path) -> None:
     assert "TRUST_UNKNOWN" in refused.err or "trusts no instance" in refused.err
 
 
+def without_time(line: str) -> list[str]:
+    """Give the columns but the second: the first API has whole seconds."""
+    columns = line.split("  ")
+    return columns[:1] + columns[2:]
+
+
+@pytest.mark.parametrize("proofs", [(), ("--proofs",)])
+def test_entry(run: Run, asked: Served, tmp_path: Path, proofs: tuple[str, ...]) -> None:
+    """One entry is found by the name that a line begins with, its number, and its UUID."""
+    line = run("search", "--digest", digest(tmp_path, 0)).out
+    (row,) = json.loads(run("search", "--digest", digest(tmp_path, 0), "--json").out)["rows"]
+    assert line.startswith(row["name"] + "  ")
+
+    for word in (row["name"], str(row["logIndex"]), row["entryId"], row["entryId"][16:]):
+        result = run("search", "--entry", word, *proofs)
+        assert (result.status, without_time(result.out)) == (0, without_time(line))
+        assert ("proven in the tree of" in result.err) == bool(proofs)
+        document = json.loads(run("search", "--entry", word, "--json", *proofs).out)
+        (found,) = document["rows"]
+        assert found["integratedTime"][:-1] == row["integratedTime"][:-1].partition(".")[0]
+        assert found | {"integratedTime": ""} == row | {"integratedTime": ""}
+        assert (document["proven"], len(document["checkpoints"])) == (bool(proofs), len(proofs))
+
+
+def test_no_entry(run: Run, asked: Served) -> None:
+    """A name that the log does not have is an answer too."""
+    for word in ("999999999", "0123456789abcdef:0", "ab" * 32):
+        result = run("search", "--entry", word, "--proofs")
+        assert (result.status, result.out, result.err) == (0, "", "0 entries\n")
+
+
 def _names(run: Run) -> list[str]:
     listed = json.loads(run("trust", "list", "--json").out)
     return [each["name"] for each in listed["instances"]]
@@ -104,6 +135,9 @@ def _names(run: Run) -> list[str]:
         ("--key", "no-such-file"),
         ("--limit", "0"),
         ("--limit", "10001"),
+        ("--entry", "x"),
+        ("--entry", "1", "--kind", "dsse"),
+        ("--entry", "1", "--oldest"),
     ],
 )
 def test_usage(run: Run, asked: Served, words: tuple[str, ...]) -> None:

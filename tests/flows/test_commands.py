@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,46 @@ def test_service_comes_back(machine: Machine, number: int) -> None:
     for index in range(2):
         token = machine.run("token", "--data", "instance", "--email", "a@example.org").strip()
         words = ("--identity-token", token, "--overwrite")
-        assert f"log entry {index}" in machine.run("sign", "a.txt", *words)
+        assert f":{index}\n" in machine.run("sign", "a.txt", *words)
         machine.stop(number)
         if index == 0:
             assert added[2] in machine.serve(until="trust root:")
+
+
+def test_one_name(machine: Machine) -> None:
+    """What sign calls an entry is what search calls it and takes, also after a rotation."""
+    said = machine.serve()
+    added = re.search(r"trust add (\S+) --fingerprint (\S+)", said)
+    assert added is not None
+    machine.run("trust", "add", added[1], "--fingerprint", added[2])
+    names, numbers = [], []
+    for number, version in enumerate("2121"):
+        if number == 2:
+            machine.run("log", "rotate", "--data", "instance")
+        (machine.folder / "a.txt").write_text(f"{number}")
+        token = machine.run("token", "--data", "instance", "--email", "a@example.org").strip()
+        words = ("--identity-token", token, "--overwrite", "--tlog-version", version)
+        found = re.search(
+            r"log entry (\S+)(?: \((\d+) over all trees\))?\n", machine.run("sign", "a.txt", *words)
+        )
+        assert found is not None
+        names.append(found[1])
+        numbers.append(found[2])
+        (row,) = json.loads(machine.run("search", "--entry", found[1], "--proofs", "--json"))[
+            "rows"
+        ]
+        assert row["digests"] == ["sha256:" + sha256(b"%d" % number).hexdigest()]
+        assert (row["name"], row["logIndex"]) == (found[1], number)
+        assert machine.run("search", "--entry", str(number)).startswith(found[1] + "  ")
+        who = ("--identity", "a@example.org", "--issuer", f"{added[1]}/oidc", "--json")
+        (proven,) = json.loads(machine.run("verify", "a.txt", *who))["results"]
+        assert proven["entries"][0]["name"] == found[1]
+
+    assert [name.partition(":")[2] for name in names] == ["0", "1", "0", "1"]
+    assert len({name.partition(":")[0] for name in names}) == 2
+    assert numbers == [None, "1", None, "3"]
+    deadline = time.monotonic() + READY_SECONDS
+    while len(listed := machine.run("search", "--oldest").splitlines()) < 4:
+        assert time.monotonic() < deadline, listed
+        time.sleep(0.1)
+    assert [line.split("  ")[0] for line in listed] == names

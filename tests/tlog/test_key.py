@@ -10,12 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from touchplate.errors import SettingsError, VerificationError
 from touchplate.formats.checkpoint import open_checkpoint
+from touchplate.formats.entry_name import tree_id_of
 from touchplate.formats.note import note_verifier, parse_note, parse_vkey, rekor_v1_verifier
 from touchplate.keys.algorithms import by_name
 from touchplate.keys.public import check_signature
 from touchplate.keys.signer import PrivateKeySigner, generate
 from touchplate.merkle.tree import RootHash
-from touchplate.tlog.key import LogKey, log_key, tree_id_of
+from touchplate.tlog.key import LogKey, log_key
 
 # The worked examples' key: its private scalar is the SHA-256 of the phrase.
 PHRASE = b"rekor dossier example log key"

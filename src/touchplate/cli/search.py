@@ -1,8 +1,9 @@
 """Search a transparency log: what was signed in a name, with a key, for a file.
 
-All conditions must hold; one that is given several times must hold each time. With --proofs each
-entry is proven to be in a tree that the log signed, with the key that this machine trusts. That
-nothing is left out is not proven: a server can hide entries from its index.
+All conditions must hold; one that is given several times must hold each time. --entry looks up one
+entry instead, by what sign prints. With --proofs each entry is proven to be in a tree that the log
+signed, with the key that this machine trusts. That nothing is left out is not proven: a server can
+hide entries from its index.
 """
 
 import sys
@@ -41,6 +42,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         what.add_argument(f"--{name}", action="append", default=[], metavar=metavar, help=text)
     what.add_argument("--since", metavar="TIME", help="integrated then or later (date or RFC 3339)")
     what.add_argument("--until", metavar="TIME", help="integrated before then")
+    what.add_argument(
+        "--entry",
+        metavar="TREE:INDEX|N|UUID",
+        help="this entry and no other: as sign names it, by its index over all trees, or its UUID",
+    )
     parser.add_argument("--oldest", action="store_true", help="give the oldest entries first")
     parser.add_argument(
         "--limit",
@@ -64,10 +70,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Ask, prove if that is wanted, and print."""
+    fields = list(_fields(arguments))
+    find = _search if arguments.entry is None else _look_up
+    if arguments.entry is not None and (fields or arguments.oldest):
+        raise SettingsError("USAGE", "--entry goes without other conditions and --oldest")
+    answer = find(arguments, fields)
+    (_print_json if arguments.json else _print_table)(answer, proven=arguments.proofs)
+    return 0
+
+
+def _search(arguments: Namespace, fields: list[tuple[str, str]]) -> "_Answer":
     from touchplate.clients.search import SearchClient
     from touchplate.entries.conditions import Conditions, read_conditions
 
-    fields = list(_fields(arguments))
     by_name: dict[str, list[str]] = {}
     for name, value in fields:
         by_name.setdefault(name, []).append(value)
@@ -79,11 +94,23 @@ def run(arguments: Namespace) -> int:
     client = SearchClient(url, _transport(arguments))
     if arguments.proofs:
         assert instance is not None  # noqa: S101 - `_instance` saw to it
-        answer = _proven(client, fields, arguments.limit, instance, conditions)
-    else:
-        answer = _told(client, fields, arguments.limit)
-    (_print_json if arguments.json else _print_table)(answer, proven=arguments.proofs)
-    return 0
+        return _proven(client, fields, arguments.limit, instance, conditions)
+    return _told(client, fields, arguments.limit)
+
+
+def _look_up(arguments: Namespace, _: list[tuple[str, str]]) -> "_Answer":
+    from touchplate.clients.lookup import LookupClient, prove, read_word
+
+    wanted = read_word(arguments.entry)
+    url, instance = _instance(arguments)
+    found = LookupClient(url, _transport(arguments)).find(wanted)
+    answer = _Answer()
+    if found is not None:
+        answer.entries.append(found.entry)
+        if arguments.proofs:
+            assert instance is not None  # noqa: S101 - `_instance` saw to it
+            answer.checkpoints.append(prove(found, instance.trusted_root()))
+    return answer
 
 
 class _Answer:
@@ -168,7 +195,7 @@ def _print_table(answer: _Answer, *, proven: bool) -> None:
         found = entry.terms
         who = ", ".join(found.identities) or "".join(f"key {key[:16]}" for key in found.keys[:1])
         what = found.digests[0] if found.digests else "-"
-        line = (str(entry.log_index), entry.integrated_time, found.kind, who or "-", what)
+        line = (entry.name, entry.integrated_time, found.kind, who or "-", what)
         print("  ".join(map(printable, line)))
     count = len(answer.entries)
     said = f"{count} {'entry' if count == 1 else 'entries'}"
@@ -190,6 +217,7 @@ def _print_json(answer: _Answer, *, proven: bool) -> None:
 
     rows = [
         {
+            "name": entry.name,
             "entryId": entry.entry_id,
             "logIndex": entry.log_index,
             "treeIndex": entry.tree_index,

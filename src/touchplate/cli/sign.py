@@ -13,6 +13,8 @@ from touchplate.cli.environment import home, now, read_file, read_standard_input
 from touchplate.cli.inputs import load_document, open_artifact
 from touchplate.cli.text import printable, shell_word
 from touchplate.errors import MalformedError, SettingsError, TouchplateError
+from touchplate.formats.bundle import TransparencyLogEntry
+from touchplate.formats.entry_name import name_entry
 from touchplate.formats.signing_config import SigningConfig
 from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.keys.algorithms import HASH_SIZES
@@ -181,11 +183,17 @@ def _sign(signer: Signer, word: str, *, in_toto: bool) -> Signed:
 
 def _tell(word: str, output: Path, signed: Signed) -> None:
     verdict = signed.verdict
-    entries = ", ".join(f"log entry {entry.log_index}" for entry in verdict.entries)
+    entries = ", ".join(map(_entry, verdict.entries))
     print(f"signed {printable(word)} as {printable(verdict.identity or '')}: {entries}")
     print(f"  bundle {printable(str(output))}")
     for warning in signed.warnings:
         print(f"  warning: {printable(warning)}")
+
+
+def _entry(entry: TransparencyLogEntry) -> str:
+    """Name an entry as search does, and tell the number that the bundle has where it is another."""
+    name = f"log entry {name_entry(entry)}"
+    return name if entry.is_v2 else f"{name} ({entry.log_index} over all trees)"
 
 
 def _verify_commands(

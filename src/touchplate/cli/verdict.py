@@ -124,6 +124,8 @@ def _result(outcome: Outcome) -> dict[str, Any]:
 
 
 def _proven(verdict: Verdict) -> dict[str, Any]:
+    from touchplate.formats.entry_name import name_entry
+
     statement = verdict.statement
     return {
         "identity": verdict.identity,
@@ -142,6 +144,7 @@ def _proven(verdict: Verdict) -> dict[str, Any]:
             {
                 "logId": entry.log_id.hex(),
                 "logIndex": entry.log_index,
+                "name": None if (name := name_entry(entry)) is None else str(name),
                 "kind": entry.kind,
                 "version": entry.kind_version,
             }

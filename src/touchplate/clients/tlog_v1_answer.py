@@ -21,15 +21,21 @@ def parse_answer(data: bytes) -> TransparencyLogEntry:
     64 hex digits are valid base64 too: everything that is hex here is read as hex and must be of
     its one length. Raises RESPONSE_MALFORMED, LIMIT_EXCEEDED, ENTRY_MALFORMED (the body).
     """
+    return parse_named_answer(data)[1]
+
+
+def parse_named_answer(data: bytes) -> tuple[str, TransparencyLogEntry]:
+    """Read an object with exactly one entry, and give its UUID as it stands, too."""
     members = parse_json(data, what="log entry", max_bytes=2 * MAX_ENTRY_BODY_BYTES, error=_ERROR)
     outer = Fields(members, error=_ERROR)
     if len(members) != 1:
         raise MalformedError(_ERROR, f"{len(members)} entries instead of one")
-    entry = outer.require(next(iter(members)))
+    uuid = next(iter(members))
+    entry = outer.require(uuid)
     body = entry.bytes("body")
     kind = parse_body(body)
     verification = entry.require("verification")
-    return TransparencyLogEntry(
+    made = TransparencyLogEntry(
         log_index=_natural(entry, "logIndex"),
         log_id=_hex(entry, "logID"),
         kind=kind.kind,
@@ -39,6 +45,7 @@ def parse_answer(data: bytes) -> TransparencyLogEntry:
         proof=_proof(verification),
         body=body,
     )
+    return uuid, made
 
 
 def _proof(verification: Fields) -> InclusionProof | None:

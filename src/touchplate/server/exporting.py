@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from touchplate.errors import RefusedError, SettingsError
+from touchplate.formats.entry_name import tree_id_of
 from touchplate.formats.note import encode_vkey
 from touchplate.keys.public import PublicKey
 from touchplate.server.checking import reading_settings
@@ -21,7 +22,6 @@ from touchplate.storage.folder import FolderObjects
 from touchplate.tilelog.export import Exported, export
 from touchplate.tilelog.imports import check_imported
 from touchplate.tilelog.tiles import Tiles, checkpoint_of, existing
-from touchplate.tlog.key import tree_id_of
 
 
 class ExportedLog(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Final
 
 from touchplate.errors import SettingsError
 from touchplate.formats.checkpoint import encode_checkpoint
+from touchplate.formats.entry_name import tree_id_of
 from touchplate.formats.note import (
     KEY_HINT_BYTES,
     NoteSignature,
@@ -105,11 +106,6 @@ def log_key(
     log_id = signer.public_key.key_id
     second = None if for_witnesses is None else note_signer(origin, for_witnesses)
     return LogKey(origin, signer, log_id, tree_id or tree_id_of(log_id), second)
-
-
-def tree_id_of(log_id: bytes) -> int:
-    """Make a tree id of a log id: 63 bits of it, never 0."""
-    return int.from_bytes(log_id[:8], "big") >> 1 or 1
 
 
 def encode_base64(data: bytes) -> bytes:
