@@ -43,6 +43,20 @@ def parse_request(
     raise MalformedError("REQUEST_MALFORMED", f"invalid type, must be {expected}")
 
 
+def prepare(
+    request: hashedrekord_v002.Request | dsse_v002.Request, allowed: frozenset[str] = ALLOWED
+) -> hashedrekord_v002.Unproven | Admitted:
+    """Do what comes before `prove`, which is all where an entry's kind knows no steps."""
+    if isinstance(request, dsse_v002.Request):
+        return dsse_v002.admit(request, allowed)
+    return hashedrekord_v002.prepare(request, allowed)
+
+
+def prove(prepared: hashedrekord_v002.Unproven | Admitted) -> Admitted:
+    """Check the signature, if that was not done."""
+    return prepared if isinstance(prepared, Admitted) else hashedrekord_v002.prove(prepared)
+
+
 def admit(
     request: hashedrekord_v002.Request | dsse_v002.Request, allowed: frozenset[str] = ALLOWED
 ) -> Admitted:
@@ -51,9 +65,7 @@ def admit(
     Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED, DIGEST_UNSUPPORTED (a digest of the
     wrong length) or SIGNATURE_INVALID.
     """
-    if isinstance(request, dsse_v002.Request):
-        return dsse_v002.admit(request, allowed)
-    return hashedrekord_v002.admit(request, allowed)
+    return prove(prepare(request, allowed))
 
 
 def admit_request(

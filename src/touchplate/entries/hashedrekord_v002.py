@@ -20,7 +20,7 @@ from touchplate.entries.compare import (
 from touchplate.entries.protojson import read_message, read_verifier
 from touchplate.errors import MalformedError, VerificationError
 from touchplate.keys.algorithms import HASH_TO_PROTOBUF, Algorithm
-from touchplate.keys.public import check_digest_signature
+from touchplate.keys.public import PublicKey, check_digest_signature, digest_unsupported
 
 KIND: Final = "hashedrekord"
 VERSION: Final = "0.0.2"
@@ -142,22 +142,38 @@ def read_request(value: object) -> Request:
     )
 
 
-def admit(request: Request, allowed: frozenset[str] = ALLOWED) -> Admitted:
-    """Check a request and make the leaf data.
+class Unproven(NamedTuple):
+    """A request that holds what it must, with the key it names; its signature was not checked."""
 
-    Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED, DIGEST_UNSUPPORTED (wrong length)
-    or SIGNATURE_INVALID.
+    request: Request
+    key: PublicKey
+    algorithm: Algorithm
+    body: bytes
+
+
+def prepare(request: Request, allowed: frozenset[str] = ALLOWED) -> Unproven:
+    """Load the key and make the leaf data.
+
+    Raises REQUEST_MALFORMED, KEY_UNREADABLE, ALGORITHM_REFUSED or DIGEST_UNSUPPORTED.
     """
-    if not request.signature or not request.digest or not request.verifier:
+    digest, signature, verifier, is_certificate, key_details = request
+    if not signature or not digest or not verifier:
         raise MalformedError("REQUEST_MALFORMED", "digest, signature or verifier is missing")
-    key = load_verifier(request.verifier, is_certificate=request.is_certificate)
-    algorithm = allow_named(key, request.key_details, allowed)
+    key = load_verifier(verifier, is_certificate=is_certificate)
+    algorithm = allow_named(key, key_details, allowed)
+    if algorithm.hash is None:
+        raise digest_unsupported(algorithm, digest, 0)
+    body = encode_body(algorithm, digest, signature, verifier, is_certificate=is_certificate)
+    return Unproven(request, key, algorithm, body)
+
+
+def prove(unproven: Unproven) -> Admitted:
+    """Check the signature. Raises DIGEST_UNSUPPORTED (wrong length) or SIGNATURE_INVALID."""
+    request, key, algorithm, body = unproven
     check_digest_signature(key, request.signature, request.digest, algorithm)
-    body = encode_body(
-        algorithm,
-        request.digest,
-        request.signature,
-        request.verifier,
-        is_certificate=request.is_certificate,
-    )
     return Admitted(KIND, VERSION, body)
+
+
+def admit(request: Request, allowed: frozenset[str] = ALLOWED) -> Admitted:
+    """Check a request and make the leaf data; raises as `prepare` and `prove` do."""
+    return prove(prepare(request, allowed))

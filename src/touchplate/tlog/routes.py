@@ -5,26 +5,18 @@ over costs as much as the check.
 """
 
 import re
-from functools import partial
 from typing import Final
 
-from touchplate.entries.admission import Admitted
-from touchplate.entries.create_entry import MAX_REQUEST_BYTES, admit
-from touchplate.errors import TouchplateError
+from touchplate.entries.create_entry import MAX_REQUEST_BYTES
 from touchplate.formats.trusted_root import host_of
-from touchplate.tilelog.batch import Outcome
-from touchplate.tilelog.entry import Receipt
-from touchplate.tlog import v2
-from touchplate.tlog.appender import Appender
 from touchplate.tlog.attestations import Attestations
 from touchplate.tlog.log import TransparencyLog
 from touchplate.tlog.search import Search
 from touchplate.tlog.shards import Shards
 from touchplate.tlog.static import NO_TILE, answer_checkpoint, answer_tile
 from touchplate.tlog.v1_routes import v1_routes
-from touchplate.tlog.v2_fault import FROZEN, conflict, not_admitted, not_appended, unreadable
-from touchplate.tlog.v2_request import read_request
-from touchplate.transport.asgi import Reply, Request, Response, Route, waiting
+from touchplate.tlog.v2_create import Creator
+from touchplate.transport.asgi import Request, Response, Route, waiting
 
 _TREE_ID: Final = re.compile(r"[0-9a-f]{16}")
 
@@ -44,56 +36,7 @@ def routes(
 
 
 def _v2_routes(shards: Shards) -> tuple[Route, ...]:
-    append = Appender(shards)
-    encoder = v2.EntryEncoder(shards.active.key)
-    settings = shards.active.settings
-    # The tree that was found frozen, and the last one; until another comes after it.
-    frozen: TransparencyLog | None = None
-
-    def create(body: bytes, reply: Reply) -> None:
-        log = shards.active
-        if frozen is log:
-            reply(v2.answer_fault(FROZEN))
-            return
-        try:
-            asked = read_request(body, settings)
-        except TouchplateError as error:
-            reply(v2.answer_fault(unreadable(error)))
-            return
-        try:
-            admitted = admit(asked, settings.algorithms)
-        except TouchplateError as error:
-            reply(v2.answer_fault(not_admitted(asked, error)))
-            return
-        try:
-            submission = log.submission(admitted)
-        except TouchplateError as error:
-            reply(refuse(log, error))
-            return
-        append.then(submission, partial(answer, reply, admitted))
-
-    def answer(reply: Reply, admitted: Admitted, log: TransparencyLog, outcome: Outcome) -> None:
-        nonlocal encoder
-        if isinstance(outcome, Receipt):
-            log.note_appended(admitted, outcome)
-            if outcome.duplicate and settings.duplicate_is_conflict:
-                reply(v2.answer_fault(conflict(outcome.index)))
-            else:
-                encoder = encoder.of(log.key)
-                reply(Response(201, encoder.encode(admitted, outcome)))
-        elif isinstance(outcome, TouchplateError):
-            reply(refuse(log, outcome))
-        else:
-            reply(outcome)
-
-    def refuse(log: TransparencyLog, error: TouchplateError) -> Response:
-        nonlocal frozen
-        log.note_failure(error)
-        fault = not_appended(error)
-        if fault is FROZEN:
-            frozen = log
-        return v2.answer_fault(fault)
-
+    create = Creator(shards)
     path = "/api/v2/log/entries"
     return (Route("POST", path, waiting(create), MAX_REQUEST_BYTES, direct=create),)
 

@@ -8,6 +8,7 @@ import logging
 from typing import Final
 
 from touchplate.entries import dsse_v002, hashedrekord_v002
+from touchplate.entries.admission import Admitted
 from touchplate.errors import RefusedError, TouchplateError, UnavailableError
 from touchplate.transport.fault import (
     ALREADY_EXISTS,
@@ -31,7 +32,9 @@ def unreadable(error: TouchplateError) -> Fault:
     return Fault(INVALID_ARGUMENT, 400, str(error))
 
 
-def not_admitted(request: AnyRequest, error: TouchplateError) -> Fault:
+def not_admitted(
+    request: AnyRequest | hashedrekord_v002.Unproven | Admitted, error: TouchplateError
+) -> Fault:
     """Say that the request's entry does not hold what it must; upstream gives no reason."""
     kind = "dsse" if isinstance(request, dsse_v002.Request) else "hashedrekord"
     return Fault(INVALID_ARGUMENT, 400, f"invalid {kind} request: {error}")
