@@ -44,10 +44,10 @@ def test_no_size(monkeypatch: pytest.MonkeyPatch) -> None:
     terminal, clock = Terminal(), iter((0.0, 1.0, 2.0))
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setattr(module, "monotonic", lambda: next(clock))
-    progress = Progress()
+    progress = Progress("files")
     progress("import", 70)
     progress("import", 100)
-    assert lines(terminal) == ["import 70 entries", "import 100 entries, 30/s"]
+    assert lines(terminal) == ["import 70 files", "import 100 files, 30/s"]
 
 
 def test_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

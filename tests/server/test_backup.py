@@ -99,6 +99,22 @@ def test_round_trip(original: Path, file: Path, tmp_path: Path) -> None:
     assert is_whole(path)
 
 
+def test_progress(original: Path, tmp_path: Path) -> None:
+    """It tells of each log how many of its files are copied, and of how many."""
+    told: list[tuple[str, int, int]] = []
+    settings = ServeSettings(original)
+    back_up(settings, tmp_path / "b.tar", START, progress=lambda *each: told.append(each))
+
+    assert [each for each in told if each[0] == "databases"] == [
+        ("databases", number, 3) for number in range(3)
+    ]
+    # Bundles, stamps and tiles of what is full: two of the first tree, one of the second.
+    for name, count in (("tlog", 6), ("tlog-2", 3)):
+        assert [each for each in told if each[0] == name] == [
+            (name, number, count) for number in range(count)
+        ]
+
+
 def test_to_a_folder(original: Path, tmp_path: Path) -> None:
     """In a folder the file is named after the time; the second one is refused."""
     made = take(original, tmp_path)
@@ -354,6 +370,36 @@ def run(*words: str, home: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(home)},
     )
+
+
+@pytest.mark.slow
+def test_killed(original: Path, tmp_path: Path) -> None:
+    """A backup that is killed leaves no file of its name; the next one is made, and restored."""
+    path, out = tmp_path / "data", tmp_path / "b.tar"
+    shutil.copytree(original, path)
+    blocked = path / "objects" / "blocked"
+    os.mkfifo(blocked)  # the backup waits for it, after the logs
+    command = (sys.executable, "-m", "touchplate.cli.__main__", "backup")
+    with subprocess.Popen([*command, "--data", str(path), "--out", str(out)]) as killed:
+        try:
+            until(lambda: any(each.stat().st_size for each in tmp_path.glob(".b.tar.*/backup.tar")))
+            with pytest.raises(SettingsError, match="under way"):
+                take(path, tmp_path / "meanwhile.tar")
+        finally:
+            killed.kill()
+    assert killed.returncode == -signal.SIGKILL
+    blocked.unlink()
+    assert not out.exists()
+    (left,) = tmp_path.glob(".b.tar.*")
+    assert left.stat().st_mode & 0o777 == 0o700
+
+    made = take(path, out)
+    restored = put_back(out, tmp_path / "restored")
+    assert [(log.name, log.size) for log in restored.header.logs] == [
+        *(("tlog", SIZE), ("tlog-2", 300), ("ct", 0))
+    ]
+    assert made.bytes == out.stat().st_size
+    assert is_whole(tmp_path / "restored")
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from touchplate.cli.environment import now
+from touchplate.cli.progress import Progress
 from touchplate.cli.service import load_server
 
 
@@ -35,9 +36,11 @@ def run(arguments: Namespace) -> int:
         os.environ, data=arguments.data, config=arguments.config
     )
     settings = load_server("settings").make_settings(os.environ, from_file)
-    made = load_server("backup").back_up(
-        settings, Path(arguments.out).absolute(), now(), keys=not arguments.without_keys
-    )
+    out = Path(arguments.out).absolute()
+    with Progress("files") as progress:
+        made = load_server("backup").back_up(
+            settings, out, now(), keys=not arguments.without_keys, progress=progress
+        )
     for log in made.header.logs:
         print(f"{log.name}: {log.size} entries, root {log.root.hex()}")
     print(f"wrote {made.path}: {made.files} files, {made.bytes} bytes")

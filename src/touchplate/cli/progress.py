@@ -10,16 +10,17 @@ _WIDTH: Final = 78
 
 
 class Progress:
-    """The line. It is empty again after the `with`."""
+    """The line, which counts entries or other `things`. It is empty again after the `with`."""
 
-    def __init__(self) -> None:
+    def __init__(self, things: str = "entries") -> None:
+        self._things = things
         self._shown = sys.stderr.isatty()
         self._told = monotonic()
         self._what = ""
         self._start = (self._told, 0)
 
     def __call__(self, what: str, done: int, size: int = 0) -> None:
-        """Tell how many entries are done, of how many if that is known."""
+        """Tell how many are done, of how many if that is known."""
         now = monotonic()
         if not self._shown or (what == self._what and now - self._told < _STEP_SECONDS):
             return
@@ -28,9 +29,9 @@ class Progress:
         self._told = now
         begun, first = self._start
         line = (
-            f"{what} {done} of {size} entries, {done * 100 // size} %"
+            f"{what} {done} of {size} {self._things}, {done * 100 // size} %"
             if size
-            else f"{what} {done} entries"
+            else f"{what} {done} {self._things}"
         )
         if done > first and now > begun:  # before that nobody knows how fast it is
             line += f", {(done - first) / (now - begun):.0f}/s"

@@ -10,7 +10,7 @@ that no certificate is in the first without being in the second.
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,7 +53,18 @@ class Backup:
     header: Header
 
 
-def back_up(settings: ServeSettings, out: Path, now: datetime, *, keys: bool = True) -> Backup:
+# What is copied now, how many files of it are, and of how many; 0 where that is not known.
+Progress = Callable[[str, int, int], None]
+
+
+def back_up(
+    settings: ServeSettings,
+    out: Path,
+    now: datetime,
+    *,
+    keys: bool = True,
+    progress: Progress = lambda _what, _done, _count: None,
+) -> Backup:
     """Write the instance to `out`, or to a file named after the time if `out` is a folder.
 
     Durable when this returns, mode 0600; a file that is there is not replaced. Raises FILE_EXISTS,
@@ -80,7 +91,9 @@ def back_up(settings: ServeSettings, out: Path, now: datetime, *, keys: bool = T
             shards = read_shards(FolderObjects(objects), instance.created_at)
             decided = read_decisions(FolderObjects(objects))
             logs: dict[str, Snapshot] = {}
-            for name in (*(shard.name for shard in shards), *ct_names(decided)):
+            names = (*(shard.name for shard in shards), *ct_names(decided))
+            for number, name in enumerate(names):
+                progress("databases", number, len(names))
                 source, target = database / f"{name}.db", work / f"{name}.db"
                 logs[name] = opened.enter_context(snapshot(source, target))
             header = Header(instance.id, now, keys, _marks(folder, shards, logs))
@@ -88,7 +101,8 @@ def back_up(settings: ServeSettings, out: Path, now: datetime, *, keys: bool = T
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as to:
                 writer = Writer(to, header)
                 _write_databases(writer, work, logs)
-                _write_objects(writer, objects, logs, len(shards), len(decided))
+                _write_sealed(writer, objects, logs, progress)
+                _write_others(writer, objects, logs, len(shards), len(decided), progress)
                 _write_folder(writer, folder.path, keys=keys)
                 files = writer.finish()
                 to.flush()
@@ -145,17 +159,30 @@ def _write_databases(writer: Writer, work: Path, logs: Mapping[str, Snapshot]) -
             writer.add_file(f"database/{name}.db-runs/{run}", file)
 
 
-def _write_objects(
-    writer: Writer, objects: Path, logs: Mapping[str, Snapshot], trees: int, decisions: int
+def _write_sealed(
+    writer: Writer, objects: Path, logs: Mapping[str, Snapshot], progress: Progress
 ) -> None:
-    store = FolderObjects(objects)
-    timestamp = _newest_timestamp(store)
     for name, log in logs.items():
-        for key in _implied(name, log.sealed):
+        count = sum(1 for _ in _implied(name, log.sealed))
+        for done, key in enumerate(_implied(name, log.sealed)):
+            progress(name, done, count)
             writer.add_path(f"objects/{key}", objects / key)
         # What the copy was published at, as far as it knows.
         writer.add_bytes(f"objects/{name}/published", f"{log.size} {log.root.hex()}\n".encode())
-    for key in _keys(objects):
+
+
+def _write_others(
+    writer: Writer,
+    objects: Path,
+    logs: Mapping[str, Snapshot],
+    trees: int,
+    decisions: int,
+    progress: Progress,
+) -> None:
+    store = FolderObjects(objects)
+    timestamp = _newest_timestamp(store)
+    for seen, key in enumerate(_keys(objects)):
+        progress("other objects: looked at", seen, 0)
         first, _, rest = key.partition("/")
         if first in logs and rest.partition("/")[0] in _IMPLIED:
             continue
