@@ -48,6 +48,7 @@ from touchplate.server.certifying import (
     submit_to,
 )
 from touchplate.server.counts import Counts
+from touchplate.server.front import front_route
 from touchplate.server.health import (
     Check,
     Health,
@@ -308,6 +309,7 @@ def build(
                 *tuf_routes(repository),
                 _trust_config_route(publication),
                 vkeys_route(shards),
+                front_route(origin),
                 *health_routes(health),
                 *openapi.routes(),
             ),

@@ -281,6 +281,10 @@ _TRUST: Final = (
 )
 
 _OPERATION: Final = (
+    Operation(
+        *("GET", "/", "getFront", "What this service is and where its parts are."),
+        {200: Answer({TEXT: _STRING, "text/html": _STRING, JSON: ref("AnyObject")})},
+    ),
     Operation(*("GET", "/healthz", "getHealth", "The process answers."), {200: json_of("Status")}),
     Operation(
         *("GET", "/ping", "ping", "The same, as upstream has it."), {200: Answer({TEXT: _STRING})}
