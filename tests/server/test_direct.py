@@ -19,11 +19,39 @@ from touchplate.transport.asgi import Reply, Request, Response, Route, waiting
 MAX_BODY = 100_000
 
 
+SECONDS = 60  # what nothing takes
+
+
+class Patient(DirectProtocol):
+    """With limits in time that no test reaches, however slow the machine is."""
+
+    max_head_bytes = 2000
+    max_seconds = 1000
+
+
 class Quick(DirectProtocol):
     """With limits that a test can wait for."""
 
     max_head_bytes = 2000
     max_seconds = 0.3
+
+
+class Steered(asyncio.SelectorEventLoop):
+    """A loop whose clock stands still, but for what it is told."""
+
+    now = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+    @classmethod
+    async def advance(cls, seconds: float) -> None:
+        """Let time pass at once, and all happen that is due then."""
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, cls)
+        loop.now += seconds
+        for _ in range(20):
+            await asyncio.sleep(0)
 
 
 @dataclass
@@ -34,7 +62,7 @@ class Seen:
     usual: list[bytes] = field(default_factory=list)
     waiting: list[Reply] = field(default_factory=list)
     counted: list[tuple[str, str, int]] = field(default_factory=list)
-    protocols: list[Quick] = field(default_factory=list)
+    protocols: list[DirectProtocol] = field(default_factory=list)
 
 
 def app_of(seen: Seen, limits: Limits | None) -> App:
@@ -84,24 +112,26 @@ Opened = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 @contextlib.asynccontextmanager
-async def connection(seen: Seen, limits: Limits | None = None) -> AsyncIterator[Opened]:
+async def connection(
+    seen: Seen, limits: Limits | None, protocol: type[DirectProtocol], keep_alive: int
+) -> AsyncIterator[Opened]:
     """Connect to a server."""
     config = uvicorn.Config(
         app_of(seen, limits),
-        http=Quick,
+        http=protocol,
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         proxy_headers=False,
-        timeout_keep_alive=1,
+        timeout_keep_alive=keep_alive,
     )
     config.load()
     state = uvicorn.server.ServerState()
     state.default_headers = [(b"date", b"now")]
 
-    def make() -> Quick:
-        seen.protocols.append(Quick(config, state, {}))
+    def make() -> DirectProtocol:
+        seen.protocols.append(protocol(config, state, {}))
         return seen.protocols[-1]
 
     server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
@@ -114,7 +144,7 @@ async def connection(seen: Seen, limits: Limits | None = None) -> AsyncIterator[
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
             while state.connections:  # noqa: ASYNC110  uvicorn tells nobody
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0)
     finally:
         server.close()
         await server.wait_closed()
@@ -129,22 +159,30 @@ def post(path: str, body: bytes = b"hello", *more: str, length: str | None = Non
 
 async def read(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
     """Read one answer."""
-    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).decode()
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), SECONDS)).decode()
     first, *lines = head.strip().split("\r\n")
     headers = dict(line.split(": ", 1) for line in lines)
     body = await reader.readexactly(int(headers.get("content-length", "0")))
     return int(first.split()[1]), headers, body
 
 
-def run(talk: Callable[[Seen, Opened], object], limits: Limits | None = None) -> Seen:
+def run(
+    talk: Callable[[Seen, Opened], object],
+    limits: Limits | None = None,
+    *,
+    protocol: type[DirectProtocol] = Patient,
+    keep_alive: int = 1000,
+    steered: bool = False,
+) -> Seen:
     """Hold a conversation on one connection."""
     seen = Seen()
 
     async def go() -> None:
-        async with connection(seen, limits) as opened:
+        async with connection(seen, limits, protocol, keep_alive) as opened:
             await talk(seen, opened)  # type: ignore[misc]  # a coroutine
 
-    asyncio.run(go())
+    with asyncio.Runner(loop_factory=Steered if steered else None) as runner:
+        runner.run(go())
     return seen
 
 
@@ -199,7 +237,7 @@ def test_expect() -> None:
     async def talk(_: Seen, opened: Opened) -> None:
         opened[1].write(post("/echo", b"", "Expect: 100-continue", length="5"))
         await opened[1].drain()
-        line = await asyncio.wait_for(opened[0].readuntil(b"\r\n\r\n"), 10)
+        line = await asyncio.wait_for(opened[0].readuntil(b"\r\n\r\n"), SECONDS)
         assert line.startswith(b"HTTP/1.1 100 ")
         opened[1].write(b"hello")
         assert (await read(opened[0]))[2] == b"hello"
@@ -280,9 +318,9 @@ def test_slow_body() -> None:
 
     async def talk(_: Seen, opened: Opened) -> None:
         opened[1].write(post("/echo", b"hel", length="5"))
-        assert await asyncio.wait_for(opened[0].read(), 5) == b""
+        assert await asyncio.wait_for(opened[0].read(), SECONDS) == b""
 
-    assert run(talk).direct == []
+    assert run(talk, protocol=Quick).direct == []
 
 
 def test_body_in_parts() -> None:
@@ -316,17 +354,15 @@ def test_idle() -> None:
     """A connection that rests is closed after the time to keep it, counted from its last answer."""
 
     async def talk(_: Seen, opened: Opened) -> None:
-        loop = asyncio.get_running_loop()
-        opened[1].write(post("/echo"))
-        await read(opened[0])
-        await asyncio.sleep(0.6)
-        opened[1].write(post("/echo"))
-        await read(opened[0])
-        begun = loop.time()
-        assert await asyncio.wait_for(opened[0].read(), 5) == b""
-        assert 0.9 < loop.time() - begun < 3
+        for _again in range(2):
+            opened[1].write(post("/echo"))
+            await read(opened[0])
+            await Steered.advance(0.9)
+            assert not opened[0].at_eof()
+        await Steered.advance(0.2)
+        assert await opened[0].read() == b""
 
-    run(talk)
+    run(talk, keep_alive=1, steered=True)
 
 
 def test_busy_is_not_idle() -> None:
@@ -336,13 +372,15 @@ def test_busy_is_not_idle() -> None:
         opened[1].write(post("/echo"))
         await read(opened[0])
         opened[1].write(post("/wait"))
-        await asyncio.sleep(1.3)
+        while not seen.waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        await Steered.advance(1.3)
         seen.waiting.pop()(Response(200, b"late"))
         assert (await read(opened[0]))[2] == b"late"
         opened[1].write(post("/echo"))
         assert (await read(opened[0]))[0] == 201
 
-    run(talk)
+    run(talk, protocol=Quick, keep_alive=1, steered=True)
 
 
 def test_end() -> None:
@@ -356,7 +394,7 @@ def test_end() -> None:
         seen.waiting.pop()(Response(200, b"last"))
         _, headers, body = await read(opened[0])
         assert (headers["connection"], body) == ("close", b"last")
-        assert await asyncio.wait_for(opened[0].read(), 5) == b""
+        assert await asyncio.wait_for(opened[0].read(), SECONDS) == b""
 
     run(talk)
 
