@@ -1,62 +1,71 @@
-"""Certificates over HTTP: token, proof of possession, precertificate logged and promised, answer.
+"""Certificates: token, proof of possession, precertificate logged and promised, answer.
 
-One server process on one core, the load on another. Every request has a key of its own and a proof;
-the token is one of the instance's own issuer (ES256). The precertificate is durable and integrated
-in the CT log before the answer. CPU for each certificate is the server process's own (utime +
-stime). The floor is the bare loop of the cryptography that no authority can leave out: verify the
-token's signature, verify the proof, sign precertificate and certificate, sign the promise.
+One server process on one core, the load on another. Every request has a key of its own, a proof,
+and a token of its own by the instance's issuer (ES256). The precertificate is durable and
+integrated in the CT log before the answer. CPU for each certificate is the server process's own
+(utime + stime). The floor is the bare loop of the cryptography that no authority can leave out:
+verify the token's signature, verify the proof, sign precertificate and certificate, sign the
+promise. The last rows are the same by gRPC, taken in turns with HTTP.
 """
 
 import json
 import os
+import socket
 import statistics
-import subprocess
 import sys
 import time
 from base64 import b64encode
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bench import instance, load
+from bench import grpc_load, instance, load
+from touchplate.keystore import load_signer
+from touchplate.oidc import mint_token
+from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
 
 _CERTIFICATES = 6_000
 _FLOOR_SAMPLES = 400
 _CLIENTS = 64
+_TURNS = 3  # of HTTP and of gRPC
 _EMAIL = "dev@example.com"
 _PATH = "/api/v2/signingCert"
+_CALL = "/dev.sigstore.fulcio.v2.CA/CreateSigningCertificate"
 
 P256 = ec.ECDSA(hashes.SHA256())
 P384 = ec.ECDSA(hashes.SHA384())
 
 
-def mint(data: Path) -> str:
-    """Mint a token of the instance's own issuer."""
-    script = Path(sys.executable).parent / "touchplate"
-    done = subprocess.run(
-        [script, "token", "--data", data, "--email", _EMAIL, "--minutes", "60"],
-        capture_output=True,
-        text=True,
-        check=True,
+def mint(server: instance.Server, count: int) -> list[str]:
+    """Mint tokens of the instance's own issuer, no two alike."""
+    signer = load_signer((server.data / "keys" / "issuer.pem").as_uri())
+    url: str = json.loads(server.get("/oidc/.well-known/openid-configuration"))["issuer"]
+    now, life = datetime.now(UTC), timedelta(hours=1)
+    return [mint_token(signer, url, _EMAIL, now=now, lifetime=life) for _ in range(count)]
+
+
+def make_proof() -> tuple[str, bytes]:
+    """Make a key; give it as PEM, with the proof that we have it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return done.stdout.strip()
+    return pem.decode(), key.sign(_EMAIL.encode(), P256)
 
 
-def make_requests(count: int, token: str, host: str) -> list[bytes]:
-    """Make `count` requests, each with its own key; the token in the header, as most clients do."""
+def make_requests(tokens: Sequence[str], host: str) -> list[bytes]:
+    """Make a request of each token; it stands in the header, as most clients write it."""
     made = []
-    for _ in range(count):
-        key = ec.generate_private_key(ec.SECP256R1())
-        pem = key.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
-        proof = b64encode(key.sign(_EMAIL.encode(), P256)).decode()
+    for token in tokens:
+        pem, proof = make_proof()
         body = json.dumps(
             {
                 "publicKeyRequest": {
-                    "publicKey": {"algorithm": "ECDSA", "content": pem.decode()},
-                    "proofOfPossession": proof,
+                    "publicKey": {"algorithm": "ECDSA", "content": pem},
+                    "proofOfPossession": b64encode(proof).decode(),
                 }
             }
         ).encode()
@@ -65,6 +74,19 @@ def make_requests(count: int, token: str, host: str) -> list[bytes]:
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         made.append(head.encode() + body)
+    return made
+
+
+def make_messages(tokens: Sequence[str]) -> list[bytes]:
+    """Make the message of each token."""
+    made: list[bytes] = []
+    for token in tokens:
+        pem, proof = make_proof()
+        message = v2.CreateSigningCertificateRequest()
+        message.credentials.oidc_identity_token = token
+        message.public_key_request.public_key.content = pem
+        message.public_key_request.proof_of_possession = proof
+        made.append(message.SerializeToString())
     return made
 
 
@@ -93,40 +115,83 @@ def floor_seconds(ca_key: str) -> float:
     return statistics.median(rounds)
 
 
+def measure(
+    server: instance.Server, ca_key: str, count: int, run: Callable[[], load.LoadResult]
+) -> tuple[load.LoadResult, float, float]:
+    """Run a load; give what it saw, the server's CPU seconds for each certificate, and the floor.
+
+    The floor is taken before and after, for the machine's speed changes from minute to minute.
+    """
+    floor = floor_seconds(ca_key)
+    before = load.cpu_seconds(server.pid)
+    result = run()
+    used = (load.cpu_seconds(server.pid) - before) / count
+    return result, used, (floor + floor_seconds(ca_key)) / 2
+
+
 def main() -> None:
     """Print certificates a second, CPU for each, latency, and the ratio to the floor."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else _CERTIFICATES
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) > 1:
         os.sched_setaffinity(0, {cores[-1]})
-    print(f"certificates over HTTP, {count} for each row, server and load on a core each")
+    print(f"certificates, {count} for each row, server and load on a core each")
     print(f"{'CA key':>7}{'clients':>8}{'certs/s':>9}{'CPU us':>8}{'floor us':>10}", end="")
     print(f"{'CPU/floor':>11}{'p50 ms':>8}{'p99 ms':>8}")
     for ca_key in ("p256", "p384"):
-        with instance.running("--ca-key", ca_key, cores=cores[:1]) as server:
-            token = mint(server.data)
-            requests = make_requests(count, token, server.host)
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        options = ("--ca-key", ca_key, "--grpc-listen", listen)
+        with instance.running(*options, cores=cores[:1]) as server:
+            tokens = mint(server, count)
+            requests = make_requests(tokens, server.host)
             load.run_load(server.address, requests[: count // 10], _CLIENTS)
             peak = 0.0
             for clients in (1, 16, _CLIENTS):
                 share = requests if clients > 1 else requests[: count // 4]
-                # The floor beside each row, for the machine's speed changes from minute to minute.
-                floor = floor_seconds(ca_key)
-                before = load.cpu_seconds(server.pid)
-                result = load.run_load(server.address, share, clients)
-                used = (load.cpu_seconds(server.pid) - before) / len(share)
-                floor = (floor + floor_seconds(ca_key)) / 2
+                result, used, floor = measure(
+                    *(server, ca_key, len(share)),
+                    partial(load.run_load, server.address, share, clients),
+                )
                 show(f"{ca_key:>7}{clients:8}", result, used, floor)
                 peak = max(peak, len(share) / result.seconds)
             result = load.run_paced(
                 server.address, requests[: count // 2], peak / 2, clients=_CLIENTS
             )
             show(f"{ca_key:>7}{'half':>8}", result, 0.0, 1.0)
+            compare(server, ca_key, listen, requests, make_messages(tokens))
 
 
-def show(head: str, result: load.LoadResult, used: float, floor: float) -> None:
+def compare(
+    server: instance.Server,
+    ca_key: str,
+    listen: str,
+    requests: Sequence[bytes],
+    messages: Sequence[bytes],
+) -> None:
+    """Print a row for gRPC, and how much more CPU it takes for each than HTTP, both in turns."""
+    grpc_load.run_calls(listen, _CALL, messages[: len(messages) // 10], _CLIENTS)
+    share = len(messages) // _TURNS
+    by_http, by_grpc = [], []
+    for start in range(0, share * _TURNS, share):
+        asked, called = requests[start : start + share], messages[start : start + share]
+        _, used, _ = measure(
+            server, ca_key, share, partial(load.run_load, server.address, asked, _CLIENTS)
+        )
+        by_http.append(used)
+        result, used, floor = measure(
+            server, ca_key, share, partial(grpc_load.run_calls, listen, _CALL, called, _CLIENTS)
+        )
+        by_grpc.append((used, floor, result))
+    used, floor, result = sorted(by_grpc, key=lambda each: each[0])[_TURNS // 2]
+    show(f"{ca_key:>7}{'gRPC 64':>8}", result, used, floor, granted=0)
+    ratio = used / statistics.median(by_http)
+    print(f"{'':>15}gRPC takes {ratio:.2f} times the CPU of HTTP", flush=True)
+
+
+def show(head: str, result: load.LoadResult, used: float, floor: float, granted: int = 200) -> None:
     """Print one row."""
-    if set(result.statuses) != {200}:
+    if set(result.statuses) != {granted}:
         raise RuntimeError(f"not every certificate was issued: {result.statuses}")
     rate = len(result.latencies) / result.seconds
     ratio = f"{used * 1e6:8.1f}{floor * 1e6:10.1f}{used / floor:11.2f}" if used else " " * 29
