@@ -7,6 +7,7 @@ VERBS = {
     "trust": ("trust", "choose the instances that this machine trusts"),
     "search": ("search", "search a transparency log: what was signed in a name"),
     "serve": ("serve", "run an instance: authority, logs, timestamps, issuer, trust root"),
+    "rotate": ("rotate", "exchange the keys that your own instance signs with"),
     "log": ("log", "look after the logs of your own instance"),
     "ct": ("ct", "look after the certificate log of your own instance"),
     "backup": ("backup", "write your own instance to one file, while it runs"),

@@ -17,7 +17,6 @@ taken up again; afterwards a key or a chain that is missing is an error and neve
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import stat
@@ -35,12 +34,15 @@ from touchplate.keys.signer import Signer
 from touchplate.keystore import Secrets, create_signer, load_signer, shown_key_uri
 from touchplate.server.keys import KeyPlaces, is_free, noted_path
 from touchplate.server.lineage import Remembered, Shard
+from touchplate.server.locks import lock, only_writer
 from touchplate.server.succession import Decision
 from touchplate.storage.files import save_file
 
 FORMAT: Final = 2
+# Of an instance whose keys were rotated: what does not know of that would sign with the old ones.
+FORMAT_ROTATED: Final = 3
 # Folders of format 1 have one tree of the log, and become of format 2 when it is next written.
-FORMATS: Final = (1, FORMAT)
+FORMATS: Final = (1, FORMAT, FORMAT_ROTATED)
 MAX_FILE: Final = 1024 * 1024
 
 
@@ -96,7 +98,7 @@ class DataFolder:
         except OSError as error:
             raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
         _check_folder(path)
-        with _lock(path):
+        with lock(path):
             folder = cls(path, places)
             if folder.instance is None:
                 _check_empty(path)
@@ -111,12 +113,12 @@ class DataFolder:
 
     def remember(self, instance: Instance) -> None:
         """Write `instance.json`, durable before this returns."""
-        with _only_writer(self.path):
+        with only_writer(self.path):
             self._write(instance)
 
     def update(self, change: Callable[[Instance], Instance]) -> None:
         """Change `instance.json` as it is now, also if other processes do; durable then."""
-        with _only_writer(self.path):
+        with only_writer(self.path):
             self.reload()
             if self.instance is None:
                 raise SettingsError("SETTINGS_INVALID", f"{self.path} holds no instance any more")
@@ -127,7 +129,7 @@ class DataFolder:
     def _write(self, instance: Instance) -> None:
         text = json.dumps(
             {
-                "format": FORMAT,
+                "format": FORMAT_ROTATED if instance.decisions else FORMAT,
                 "url": instance.url,
                 "url_follows_listen": instance.url_follows_listen,
                 "created_at": instance.created_at.astimezone(UTC).isoformat(),
@@ -280,7 +282,7 @@ def _load_instance(path: Path) -> Instance | None:
             raise SettingsError(
                 "SETTINGS_INVALID",
                 f"{file} was written by another version of touchplate",
-                expected=f"format {FORMAT} or older",
+                expected=f"format {FORMAT_ROTATED} or older",
                 found=f"format {value['format']}",
             )
         return Instance(
@@ -391,59 +393,3 @@ def _check_empty(path: Path) -> None:
             f"{path} has files in it ({shown}) but no instance.json",
             hint="give an empty folder for a new instance, or the folder of an existing one",
         )
-
-
-@contextlib.contextmanager
-def upkeep(path: Path, what: str) -> Iterator[None]:
-    """Be the only one that rotates the log or makes a backup (SETTINGS_INVALID)."""
-    descriptor = os.open(path / "upkeep.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise SettingsError(
-                "SETTINGS_INVALID",
-                f"{what}: a rotation or a backup of {path} is under way",
-                hint="wait for it to end",
-            ) from error
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _only_writer(path: Path) -> Iterator[None]:
-    """Hold the lock under which `instance.json` is written; wait for it."""
-    try:
-        descriptor = os.open(path / "instance.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError("FILE_UNREADABLE", f"{path}: {error.strerror}") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Hold the lock of the folder; the kernel lets it go when the process ends, however it ends."""
-    try:
-        descriptor = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise SettingsError("FILE_UNREADABLE", f"{path / 'lock'}: {error.strerror}") from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip() or "unknown"
-            raise SettingsError(
-                "SETTINGS_INVALID",
-                f"another server runs on {path} (process {holder})",
-                hint="stop it first, or give another folder",
-            ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(descriptor)
