@@ -22,7 +22,7 @@ from touchplate.storage.index import IndexDatabase, encode_entry
 from touchplate.tilelog.bundle import record_data, split_records
 from touchplate.tilelog.entry import SignedCheckpoint
 
-_PAUSE_ENTRIES: Final = 16
+_PAUSE_ENTRIES: Final = 48
 
 _logger = logging.getLogger(__name__)
 
