@@ -28,7 +28,7 @@ from touchplate.storage.index_sqlite import SQLiteIndex
 from touchplate.tilelog.entry import SignedCheckpoint, StoredEntry
 from touchplate.tilelog.log import TileLog
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
 
 
 class Bent:

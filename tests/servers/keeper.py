@@ -22,6 +22,7 @@ from tests.servers.s3 import S3Server
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 _FIRST_SECONDS = 60.0
 _GRACE_SECONDS = 0.1
+_WELCOME = b"."
 
 
 class Membership:
@@ -73,7 +74,16 @@ def _start(kind: str) -> dict[str, Any]:
 
 
 def _connect(about: dict[str, Any]) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", about["keeper"]), timeout=5)
+    """Hold the server. Raises OSError if its keeper is gone, or about to go."""
+    hold = socket.create_connection(("127.0.0.1", about["keeper"]), timeout=_FIRST_SECONDS)
+    try:
+        # A connection alone says nothing: the kernel takes it while the keeper is on its way out.
+        if hold.recv(1) != _WELCOME:
+            raise ConnectionResetError
+    except OSError:
+        hold.close()
+        raise
+    return hold
 
 
 def _keep(kind: str) -> None:
@@ -99,6 +109,7 @@ def _wait(listener: socket.socket) -> None:
                 assert isinstance(key.fileobj, socket.socket)
                 if key.fileobj is listener:
                     connection, _ = listener.accept()
+                    connection.sendall(_WELCOME)
                     selector.register(connection, selectors.EVENT_READ)
                     seconds = None
                 elif not key.fileobj.recv(1):

@@ -1,6 +1,7 @@
 """A program that a test starts, and that ends with it whatever happens."""
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,14 +15,27 @@ _STEP_SECONDS = 0.02
 
 
 def free_ports(count: int) -> list[int]:
-    """Give loopback ports that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
+    """Give loopback ports that were free a moment ago, all different.
+
+    Chosen at random from below those that the system gives out by itself: else any connection on
+    this machine might be given one of them before it is used.
+    """
+    given = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    lowest = int(given.read_text("ascii").split()[0]) if given.exists() else 32768
+    below = range(10_000, max(lowest, 20_000))
+    chosen: dict[int, socket.socket] = {}
     try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+        while len(chosen) < count:
+            each = socket.socket()
+            try:
+                port = secrets.choice(below)
+                each.bind(("127.0.0.1", port))
+                chosen[port] = each
+            except OSError:
+                each.close()
+        return list(chosen)
     finally:
-        for each in sockets:
+        for each in chosen.values():
             each.close()
 
 

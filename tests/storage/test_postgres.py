@@ -1,5 +1,4 @@
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -141,7 +140,7 @@ def test_two_writers(uri: str) -> None:
 
 def test_locked(uri: str) -> None:
     """Who waits too long for another's transaction is told so, and may try again."""
-    one, other = PostgresLog(uri, "log"), PostgresLog(uri, "log", max_wait_ms=100)
+    one, other = PostgresLog(uri, "log"), PostgresLog(uri, "log", max_wait_ms=1000)
     with one.transaction():
         with pytest.raises(UnavailableError) as refused, other.transaction():
             pass
@@ -153,13 +152,12 @@ def test_locked(uri: str) -> None:
 
 def test_stopped(uri: str) -> None:
     """A host that stands still in a transaction loses it, and its lock."""
-    one, other = PostgresLog(uri, "log", max_wait_ms=200), PostgresLog(uri, "log")
+    one, other = PostgresLog(uri, "log", max_wait_ms=2000), PostgresLog(uri, "log")
 
     def stand_still() -> None:
         with one.transaction() as transaction:
             transaction.store(EMPTY, replace(EMPTY, size=9))
-            time.sleep(0.4)
-            grow(other, 1)
+            grow(other, 1)  # gets the lock when the first one loses it
 
     with pytest.raises(UnavailableError):
         stand_still()

@@ -1,7 +1,10 @@
 """Where test logs rest, and the small entries that go into them."""
 
 import hashlib
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from touchplate.merkle.tree import RootHash
 from touchplate.storage.database import LogDatabase
@@ -10,6 +13,8 @@ from touchplate.tilelog.bundle import encode_record, record_data, split_records
 from touchplate.tilelog.entry import Leaf, Receipt, Submission
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import TileLogSettings
+
+_PATIENCE_SECONDS: Final = 60.0
 
 
 def sign(size: int, root: RootHash, time_ms: int, extensions: tuple[str, ...] = ()) -> str:
@@ -87,8 +92,16 @@ class Place:
         self.database.close()
 
 
+def until(holds: Callable[[], object]) -> None:
+    """Wait until it holds."""
+    end = time.monotonic() + _PATIENCE_SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def fill(log: TileLog, count: int) -> list[Receipt]:
     """Append entries, numbered on from the log's size, and wait for all."""
     start = log.checkpoint().size
     futures = [log.append(submission(number)) for number in range(start, start + count)]
-    return [future.result(60) for future in futures]
+    return [future.result(_PATIENCE_SECONDS) for future in futures]

@@ -47,7 +47,7 @@ def test_loaded(place: Place, size: int, batch: int) -> None:
         assert found is not None
         assert (found.record, found.identity) == (entry(number).leaf.record, entry(number).identity)
         assert found.time_ms == (5 + number if not size else max(5 + number, place.clock()))
-        assert log.append(submission(number)).result(10).index == number
+        assert log.append(submission(number)).result(60).index == number
     assert fill(log, 300)[299].index == size + 999
 
 
@@ -91,7 +91,7 @@ def test_beside_a_writer(place: Place) -> None:
 
     def progress(size: int) -> None:
         sizes.append(size)
-        receipt = log.append(submission(10_000 + size)).result(10)
+        receipt = log.append(submission(10_000 + size)).result(60)
         assert receipt.index == size
 
     sizes: list[int] = []
@@ -145,7 +145,7 @@ def test_dies(at: int, after: bool) -> None:
     other = place.open()
     # Other entries than those that were on their way, through the ends of their bundles.
     futures = [other.append(submission(number)) for number in range(5000, 5600)]
-    assert [each.result(10).index for each in futures] == list(
+    assert [each.result(60).index for each in futures] == list(
         range(died_at.size, died_at.size + 600)
     )
     other.close()

@@ -36,6 +36,7 @@ class Fault:
         self.after = False  # fail when the step is done, not before
         self.stays = False  # every later step fails as well
         self.happened = False
+        self.failures = 0  # steps that have failed
         self._lock = Lock()
 
     @contextmanager
@@ -52,11 +53,13 @@ class Fault:
         with self._lock:
             if self.happened and self.stays:
                 # Dead: whatever is tried after the fault has not happened.
+                self.failures += 1
                 raise _failure()
             if self.at is None or self.happened:
                 return False
             self.at -= 1
             self.happened = self.at < 0
+            self.failures += self.happened
             return self.happened
 
 
@@ -212,7 +215,7 @@ def appended(log: TileLog, numbers: range) -> dict[int, Receipt]:
         batch = range(start, min(start + 100, numbers.stop))
         futures = {number: log.append(submission(number)) for number in batch}
         for number, future in futures.items():
-            error = future.exception(30)
+            error = future.exception(60)
             if error is None:
                 answered[number] = future.result()
             else:
@@ -280,7 +283,7 @@ def test_object_store_away() -> None:
     log = Place(place.database, DyingObjects(place.objects, fault)).open(max_unsealed=512)
     fault.at, fault.stays = 0, True
     for number in range(512):
-        log.append(submission(number)).result(10)
+        log.append(submission(number)).result(60)
     with pytest.raises(UnavailableError) as refused:
         log.append(submission(512))
     assert refused.value.code == "LOG_BUSY"
@@ -302,7 +305,7 @@ def test_told_once(caplog: pytest.LogCaptureFixture) -> None:
     fault.at, fault.stays = 0, True
     for number in range(5):
         with pytest.raises(UnavailableError):
-            log.append(submission(number)).result(10)
+            log.append(submission(number)).result(60)
     fault.stays = False
     fill(log, 5)
     place.close()
@@ -317,12 +320,12 @@ def test_object_store_slow() -> None:
     slow = SlowObjects(place.objects)
     log = Place(place.database, slow).open(max_unsealed=512)
     fill(log, 300)
-    assert slow.reached.wait(10)
+    assert slow.reached.wait(60)
     held = [log.append(submission(number)) for number in range(300, 400)]
     assert log.checkpoint().size == 300
     slow.gate.set()
 
-    assert {future.result(10).checkpoint.size for future in held} == {400}
+    assert {future.result(60).checkpoint.size for future in held} == {400}
     log.close()
     place.open()
     place.close()

@@ -4,12 +4,11 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Event
 
 import pytest
 
 from tests.tilelog.disk import Disk, PowerCut
-from tests.tilelog.places import Place, fill, submission
+from tests.tilelog.places import Place, fill, submission, until
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.storage.files import save_file, sync_folder
 from touchplate.storage.folder import FolderObjects
@@ -52,14 +51,14 @@ def fails_within(log: TileLog, numbers: range) -> TouchplateError | None:
 
 def recovers(log: TileLog) -> None:
     """Wait until an entry is taken again, by itself."""
-    for _ in range(300):
+
+    def is_taken() -> bool:
         try:
-            log.append(submission(10_000)).result(60)
+            return log.append(submission(10_000)).result(60).index >= 0
         except UnavailableError:
-            Event().wait(0.02)
-        else:
-            return
-    raise AssertionError(log.failing)
+            return False
+
+    until(is_taken)
 
 
 @pytest.mark.slow

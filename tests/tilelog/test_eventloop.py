@@ -45,5 +45,5 @@ def test_gone_away(place: Place) -> None:
         appender.append(submission(2))
 
     asyncio.run(append())
-    assert log.append(submission(3)).result(10).index == 3
-    assert log.append(submission(2)).result(10).index == 2
+    assert log.append(submission(3)).result(60).index == 3
+    assert log.append(submission(2)).result(60).index == 2

@@ -1,8 +1,6 @@
-from threading import Event
-
 import pytest
 
-from tests.tilelog.places import Place, fill, submission
+from tests.tilelog.places import Place, fill, submission, until
 from tests.tilelog.test_crash import DyingLog, DyingObjects, Fault
 from touchplate.errors import UnavailableError, VerificationError
 from touchplate.storage.memory import MemoryLog
@@ -12,11 +10,7 @@ from touchplate.tilelog.log import TileLog
 
 def wait_for(log: TileLog, *, failing: bool) -> None:
     """Wait until the log says so."""
-    for _ in range(500):
-        if (log.failing is not None) == failing:
-            return
-        Event().wait(0.02)
-    raise AssertionError(log.failing)
+    until(lambda: (log.failing is not None) == failing)
 
 
 @pytest.mark.slow
@@ -29,13 +23,14 @@ def test_database_away() -> None:
     wait_for(log, failing=False)
     fault.at, fault.stays = 0, True
     with pytest.raises(UnavailableError):
-        log.append(submission(3)).result(10)
-    Event().wait(1.5)
+        log.append(submission(3)).result(60)
+    failures = fault.failures
+    until(lambda: fault.failures > failures + 1)  # nobody appends: it tries by itself
     wait_for(log, failing=True)
     fault.stays = False
     wait_for(log, failing=False)
 
-    assert log.append(submission(3)).result(10).index == 3
+    assert log.append(submission(3)).result(60).index == 3
     log.close()
 
 
@@ -64,8 +59,8 @@ def test_reindex(place: Place) -> None:
 
     assert log.check() == log.checkpoint()
     for number in (0, 300, 599):
-        assert log.append(submission(number)).result(10).index == number
-    assert log.append(submission(600)).result(10).index == 600
+        assert log.append(submission(number)).result(60).index == number
+    assert log.append(submission(600)).result(60).index == 600
 
 
 def test_reindex_mends() -> None:

@@ -62,7 +62,7 @@ def place_at() -> Iterator[PlaceAt]:
     places: list[Place] = []
 
     def make(database: str, objects: str) -> Place:
-        store = S3Objects(objects, S3_ENVIRON, max_wait=timedelta(seconds=2))
+        store = S3Objects(objects, S3_ENVIRON, max_wait=timedelta(seconds=4))
         places.append(Place(PostgresLog(database, "log"), store))
         return places[-1]
 

@@ -13,7 +13,7 @@ LINE = "Log frozen — Mon Jan  2 15:04:05 UTC 2006"
 
 def refusal(future: Future[Receipt]) -> str:
     """Give the code of the refusal."""
-    error = future.exception(10)
+    error = future.exception(60)
     assert isinstance(error, RefusedError)
     return error.code
 

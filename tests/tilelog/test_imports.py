@@ -90,7 +90,7 @@ def test_lossless(place: Place, size: int) -> None:
         assert found is not None
         assert SourceEntry(found.record[2:], found.time_ms) == entries[index]
         assert log.find(leaf_hash(entries[index].data)) == index
-    assert log.append(submission(7)).result(10).index == size
+    assert log.append(submission(7)).result(60).index == size
     assert find_import(place.objects, "log") == Import(size, root_of(entries), done=True)
 
 

@@ -4,7 +4,7 @@ from threading import Event
 
 import pytest
 
-from tests.tilelog.places import Place, fill, sign, submission
+from tests.tilelog.places import Place, fill, sign, submission, until
 from touchplate.errors import RefusedError, SettingsError, UnavailableError
 from touchplate.merkle.proof import check_consistency, check_inclusion
 from touchplate.merkle.tile import partial_width, tile_width, tree_root
@@ -44,7 +44,7 @@ def test_new(log: TileLog, place: Place) -> None:
 
 def test_first_entry(log: TileLog, place: Place) -> None:
     """The first entry has index 0, an empty proof, and a checkpoint of size 1."""
-    receipt = log.append(submission(0)).result(10)
+    receipt = log.append(submission(0)).result(60)
 
     check_receipt(receipt)
     assert (receipt.index, receipt.proof, receipt.duplicate) == (0, (), False)
@@ -66,7 +66,7 @@ def test_every_size(log: TileLog) -> None:
     """Entry by entry across the end of a bundle, every checkpoint extends the one before."""
     before = log.checkpoint()
     for number in range(300):
-        after = log.append(submission(number)).result(10).checkpoint
+        after = log.append(submission(number)).result(60).checkpoint
         assert after.size == number + 1
         proof = log.consistency(before.size, after.size)
         check_consistency(before.size, after.size, proof, before.root, after.root)
@@ -77,7 +77,7 @@ def test_duplicate(log: TileLog, place: Place) -> None:
     """The same entry again has the same index, time and record, and a proof of today."""
     first = fill(log, 300)[7]
     place.clock.now_ms += 5
-    again = log.append(submission(7)).result(10)
+    again = log.append(submission(7)).result(60)
 
     check_receipt(again)
     assert again.duplicate
@@ -91,7 +91,7 @@ def test_duplicates_at_once(place: Place) -> None:
     log = place.open()
     with ThreadPoolExecutor(8) as pool:
         futures = list(pool.map(lambda _: log.append(submission(1)), range(64)))
-    receipts = [future.result(10) for future in futures]
+    receipts = [future.result(60) for future in futures]
 
     for receipt in receipts:
         check_receipt(receipt)
@@ -108,7 +108,7 @@ def test_duplicate_after_restart(place: Place) -> None:
     log = place.open()
 
     for number in (0, 255, 256, 299):
-        again = log.append(submission(number)).result(10)
+        again = log.append(submission(number)).result(60)
         check_receipt(again)
         assert (again.index, again.duplicate) == (number, True)
 
@@ -123,8 +123,8 @@ def test_mixed_batch(place: Place) -> None:
     futures = [log.append(submission(number)) for number in (1, 200, 2, 200, 201)]
     gate.release()
 
-    assert held.result(10).index == 3
-    receipts = [future.result(10) for future in futures]
+    assert held.result(60).index == 3
+    receipts = [future.result(60) for future in futures]
     assert [receipt.index for receipt in receipts] == [1, 4, 2, 4, 5]
     assert [receipt.duplicate for receipt in receipts] == [True, False, True, True, False]
     assert len({receipt.checkpoint for receipt in receipts}) == 1
@@ -140,8 +140,8 @@ def test_group_commit(place: Place) -> None:
     futures = [log.append(submission(number)) for number in range(1, 101)]
     gate.release()
 
-    assert held.result(10).checkpoint.size == 1
-    assert {future.result(10).checkpoint.size for future in futures} == {101}
+    assert held.result(60).checkpoint.size == 1
+    assert {future.result(60).checkpoint.size for future in futures} == {101}
 
 
 def test_largest_batch(place: Place) -> None:
@@ -152,7 +152,7 @@ def test_largest_batch(place: Place) -> None:
     futures = [log.append(submission(number)) for number in range(1, 31)]
     gate.release()
 
-    sizes = [future.result(10).checkpoint.size for future in futures]
+    sizes = [future.result(60).checkpoint.size for future in futures]
     assert sorted(set(sizes)) == [11, 21, 31]
 
 
@@ -168,17 +168,17 @@ def test_back_pressure(place: Place) -> None:
 
     assert refused.value.code == "LOG_BUSY"
     assert refused.value.retry_after is not None
-    assert sorted(future.result(10).index for future in futures) == [1, 2, 3]
-    assert log.append(submission(4)).result(10).index == 4
+    assert sorted(future.result(60).index for future in futures) == [1, 2, 3]
+    assert log.append(submission(4)).result(60).index == 4
 
 
 def test_time_never_goes_back(log: TileLog, place: Place) -> None:
     """When the clock is set back, the log's time stands still."""
-    first = log.append(submission(0)).result(10)
+    first = log.append(submission(0)).result(60)
     place.clock.now_ms -= 10_000
-    second = log.append(submission(1)).result(10)
+    second = log.append(submission(1)).result(60)
     place.clock.now_ms += 20_000
-    third = log.append(submission(2)).result(10)
+    third = log.append(submission(2)).result(60)
 
     assert second.time_ms == second.checkpoint.time_ms == first.time_ms
     assert third.time_ms == first.time_ms + 10_000
@@ -289,9 +289,9 @@ def test_failing_builder(place: Place) -> None:
     ]
     gate.release()
 
-    assert [futures[each].result(10).index for each in (0, 2)] == [1, 2]
+    assert [futures[each].result(60).index for each in (0, 2)] == [1, 2]
     with pytest.raises(RefusedError, match="not this one"):
-        futures[1].result(10)
+        futures[1].result(60)
     assert log.find(b"r" * 32) is None
 
 
@@ -308,11 +308,11 @@ def test_failing_signer(place: Place) -> None:
     fill(log, 2)
     away.set()
     with pytest.raises(UnavailableError, match="the key is away"):
-        log.append(submission(2)).result(10)
+        log.append(submission(2)).result(60)
     assert log.checkpoint().size == 2
     away.clear()
 
-    assert log.append(submission(2)).result(10).index == 2
+    assert log.append(submission(2)).result(60).index == 2
 
 
 def test_cancelled(place: Place) -> None:
@@ -324,7 +324,7 @@ def test_cancelled(place: Place) -> None:
     assert futures[0].cancel()
     gate.release()
 
-    assert futures[1].result(10).index == 2
+    assert futures[1].result(60).index == 2
 
 
 def test_one_delivery(place: Place) -> None:
@@ -351,7 +351,7 @@ def test_one_delivery(place: Place) -> None:
     assert done.wait(10)
     assert len(calls) == 1
     assert [ticket for ticket, _ in calls[0]] == list(range(1, 51))
-    assert log.append(submission(51)).result(10).index == 51
+    assert log.append(submission(51)).result(60).index == 51
 
 
 def test_close(place: Place) -> None:
@@ -376,11 +376,11 @@ def test_two_logs_in_turn(place: Place) -> None:
     one, other = place.open(), place.open()
     for number in range(520):
         log = (one, other)[number % 2]
-        receipt = log.append(submission(number)).result(10)
+        receipt = log.append(submission(number)).result(60)
         check_receipt(receipt)
         assert receipt.index == number
     assert one.checkpoint() == other.checkpoint()
-    assert one.append(submission(1)).result(10).duplicate
+    assert one.append(submission(1)).result(60).duplicate
 
 
 @pytest.mark.parametrize("size", [0, 2, 400])
@@ -423,10 +423,7 @@ def test_behind_by_a_few(place: Place) -> None:
     """A log that dies soon after an entry is still held to it, though no bundle was full."""
     log = place.open()
     fill(log, 3)
-    for _ in range(500):
-        if (place.objects.get("log/published") or b"").startswith(b"3 "):
-            break
-        Event().wait(0.02)
+    until(lambda: (place.objects.get("log/published") or b"").startswith(b"3 "))
     # As after SIGKILL: nothing is told to the object store any more.
     old = Place(MemoryLog(), place.objects)
     with old.database.transaction() as transaction:
@@ -477,11 +474,11 @@ class Gate:
 
         def build(index: int, time_ms: int) -> Leaf:
             self._reached.set()
-            assert self._open.wait(10)
+            assert self._open.wait(60)
             return held.build(index, time_ms)
 
         future = log.append(Submission(held.identity, build))
-        assert self._reached.wait(10)
+        assert self._reached.wait(60)
         return future
 
     def release(self) -> None:

@@ -32,7 +32,7 @@ def test_two_processes(stores: Stores, tmp_path: Path) -> None:
     for slot in (1, 2):
         writers.start(slot, 1500)
     for slot in (1, 2):
-        assert writers.running[slot].process.wait(120) == 0
+        assert writers.running[slot].process.wait(240) == 0
         writers.collect(slot)
     answered = writers.answered
 

@@ -54,7 +54,7 @@ def check_published(receipt: Receipt) -> None:
 def test_cosigned(place: Place, witness: Witness) -> None:
     """Receipts and proofs, new, known and read again, are of cosigned checkpoints."""
     log = place.open(cosign=witness)
-    receipts = [*fill(log, 300), *(log.append(submission(n)).result(10) for n in (7, 300))]
+    receipts = [*fill(log, 300), *(log.append(submission(n)).result(60) for n in (7, 300))]
 
     for receipt in (*receipts, log.receipt(5)):
         check_published(receipt)
@@ -69,7 +69,7 @@ def test_fails_closed(place: Place, witness: Witness) -> None:
     published = log.checkpoint()
     witness.away = True
     with pytest.raises(UnavailableError, match="no cosignature"):
-        log.append(submission(3)).result(10)
+        log.append(submission(3)).result(60)
 
     assert log.checkpoint() == published
     for index in (3, 4):
@@ -79,7 +79,7 @@ def test_fails_closed(place: Place, witness: Witness) -> None:
     with pytest.raises(RefusedError):
         log.consistency(3, 4)
     # What was published before is known and proven all the same.
-    known = log.append(submission(1)).result(10)
+    known = log.append(submission(1)).result(60)
     assert (known.index, known.duplicate, known.checkpoint) == (1, True, published)
 
 
@@ -89,9 +89,9 @@ def test_later_success(place: Place, witness: Witness) -> None:
     witness.away = True
     for number in range(3):
         with pytest.raises(UnavailableError):
-            log.append(submission(number)).result(10)
+            log.append(submission(number)).result(60)
     witness.away = False
-    again = log.append(submission(1)).result(10)
+    again = log.append(submission(1)).result(60)
 
     check_published(again)
     assert (again.index, again.duplicate, again.checkpoint.size) == (1, True, 3)
@@ -105,7 +105,7 @@ def test_published_again(place: Place, witness: Witness) -> None:
     other = place.open(cosign=witness)
     witness.away = True
     with pytest.raises(UnavailableError):
-        log.append(submission(3)).result(10)
+        log.append(submission(3)).result(60)
     log.close()
 
     assert other.checkpoint() == place.open(cosign=witness).checkpoint()
@@ -129,7 +129,7 @@ def test_fresh_cosignatures(place: Place, witness: Witness) -> None:
         log.publish_again()
     assert log.checkpoint() == again
     witness.away = False
-    assert log.append(submission(3)).result(10).checkpoint.size == 4
+    assert log.append(submission(3)).result(60).checkpoint.size == 4
 
 
 def test_no_longer_cosigned(place: Place, witness: Witness) -> None:
@@ -146,10 +146,10 @@ def test_no_longer_cosigned(place: Place, witness: Witness) -> None:
 
     assert again.checkpoint().size == 5
     with pytest.raises(UnavailableError):
-        again.append(submission(5)).result(10)
+        again.append(submission(5)).result(60)
     assert again.checkpoint().size == 5
     witness.away = False
-    check_published(again.append(submission(5)).result(10))
+    check_published(again.append(submission(5)).result(60))
 
 
 def test_second_chance(place: Place, witness: Witness) -> None:
@@ -157,7 +157,7 @@ def test_second_chance(place: Place, witness: Witness) -> None:
     log = place.open(cosign=witness)
     witness.away = True
     with pytest.raises(UnavailableError):
-        log.append(submission(0)).result(10)
+        log.append(submission(0)).result(60)
     assert log.checkpoint().size == 0
     witness.away = False
     log.publish_again()
@@ -178,7 +178,7 @@ def test_no_cost_when_known(place: Place, witness: Witness) -> None:
     fill(log, 3)
     asked = witness.asked
     for _ in range(3):
-        check_published(log.append(submission(1)).result(10))
+        check_published(log.append(submission(1)).result(60))
 
     assert witness.asked == asked
 
@@ -188,13 +188,13 @@ def test_next_batch_gathers(place: Place, witness: Witness) -> None:
     log = place.open(cosign=witness)
     witness.gate.clear()
     first = log.append(submission(0))
-    assert witness.reached.wait(10)
+    assert witness.reached.wait(60)
     others = [log.append(submission(number)) for number in range(1, 50)]
     assert log.checkpoint().size == 0
     witness.gate.set()
 
-    assert first.result(10).checkpoint.size == 1
-    assert {future.result(10).checkpoint.size for future in others} == {50}
+    assert first.result(60).checkpoint.size == 1
+    assert {future.result(60).checkpoint.size for future in others} == {50}
 
 
 def test_overtaken(place: Place, witness: Witness) -> None:
@@ -204,11 +204,11 @@ def test_overtaken(place: Place, witness: Witness) -> None:
     slow.away = True  # as a witness that has seen a larger tree
     log, other = place.open(cosign=slow), place.open(cosign=witness)
     future = log.append(submission(0))
-    assert slow.reached.wait(10)
+    assert slow.reached.wait(60)
     fill(other, 3)
     slow.gate.set()
 
-    receipt = future.result(10)
+    receipt = future.result(60)
     check_published(receipt)
     assert (receipt.index, receipt.duplicate) == (0, False)
     assert receipt.checkpoint == other.checkpoint()
@@ -222,7 +222,7 @@ def test_many_processes(place: Place, witness: Witness) -> None:
 
     def run(start: int) -> None:
         log = logs[start % 3]
-        receipts.extend(log.append(submission(start + n)).result(30) for n in range(40))
+        receipts.extend(log.append(submission(start + n)).result(60) for n in range(40))
 
     threads = [Thread(target=run, args=(start,)) for start in (0, 1000, 2000)]
     sizes = []
@@ -247,7 +247,7 @@ def test_cosigned_from_now_on(place: Place, witness: Witness) -> None:
     log = place.open(cosign=witness)
 
     assert log.checkpoint().size == 3
-    check_published(log.append(submission(3)).result(10))
+    check_published(log.append(submission(3)).result(60))
 
 
 def test_empty(place: Place, witness: Witness) -> None:

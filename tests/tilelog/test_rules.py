@@ -53,7 +53,7 @@ def test_idle_log() -> None:
     took = []
     for number in range(50):
         begun = time.perf_counter()
-        log.append(submission(number)).result(10)
+        log.append(submission(number)).result(60)
         took.append(time.perf_counter() - begun)
 
     # The shortest, for the machine may be busy; a delay would be in all of them.
@@ -74,11 +74,11 @@ def test_own_proof(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(Growth, "prove_all", prove_wrongly)
         with pytest.raises(VerificationError):
-            log.append(submission(5)).result(10)
+            log.append(submission(5)).result(60)
     assert log.checkpoint() == before
     assert log.find(submission(5).identity) is None
 
-    assert log.append(submission(5)).result(10).index == 5
+    assert log.append(submission(5)).result(60).index == 5
 
 
 class Counted(Fault):
@@ -101,7 +101,7 @@ def calls(place: Place, numbers: range) -> tuple[int, int]:
     log = TileLog(settings, database, DyingObjects(place.objects, counted))
     opening = counted.calls
     for number in numbers:
-        log.append(submission(number)).result(10)
+        log.append(submission(number)).result(60)
     appending = counted.calls - opening
     log.close()
     return opening, appending
