@@ -3,7 +3,8 @@
 import socket
 import subprocess
 import sys
-import time
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -19,6 +20,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from tests.server.conftest import Start
+from tests.server.test_workers import until
+from tests.servers.process import free_ports
 from touchplate.errors import SettingsError
 from touchplate.protobuf import sigstore_rekor_v2_pb2 as v2
 from touchplate.server.grpc import GrpcServer, Service, serve_grpc
@@ -27,11 +30,27 @@ LOOPBACK = ("127.0.0.1", 0)
 NAME = "dev.sigstore.rekor.v2.Rekor"
 
 
-def sleeper(seconds: float) -> Service:
-    """A service whose calls take so long."""
+SECONDS = 60  # what nothing takes
+
+
+class Sleep:
+    """A service whose calls take until they are woken."""
+
+    def __init__(self) -> None:
+        self.began = threading.Semaphore(0)
+        self.woken = threading.Event()
+        self.service = sleeper(self)
+
+    def __call__(self) -> None:
+        self.began.release()
+        self.woken.wait(SECONDS)
+
+
+def sleeper(sleep: Callable[[], None] = lambda: None) -> Service:
+    """A service whose calls take as long as `sleep`."""
 
     def call(_: bytes, __: grpc.ServicerContext) -> bytes:
-        time.sleep(seconds)
+        sleep()
         return b"slept"
 
     handlers = {"Sleep": grpc.unary_unary_rpc_method_handler(call)}
@@ -50,12 +69,12 @@ def check(to: grpc.Channel, service: str) -> int:
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
         response_deserializer=health_pb2.HealthCheckResponse.FromString,
     )
-    return int(call(health_pb2.HealthCheckRequest(service=service), timeout=10).status)
+    return int(call(health_pb2.HealthCheckRequest(service=service), timeout=SECONDS).status)
 
 
 def test_health() -> None:
     """The server and each of its services are healthy; an unknown one is not found."""
-    server = serve_grpc([sleeper(0)], LOOPBACK)
+    server = serve_grpc([sleeper()], LOOPBACK)
     with channel(server) as to:
         serving = health_pb2.HealthCheckResponse.SERVING
         assert check(to, "") == check(to, NAME) == serving
@@ -68,7 +87,7 @@ def test_health() -> None:
 @pytest.mark.parametrize("version", ["v1", "v1alpha"])
 def test_reflection(version: str) -> None:
     """Both versions of reflection name the services and describe each message."""
-    server = serve_grpc([sleeper(0)], LOOPBACK)
+    server = serve_grpc([sleeper()], LOOPBACK)
     asked = reflection_pb2.ServerReflectionRequest
     with channel(server) as to:
         ask = to.stream_stream(
@@ -77,7 +96,7 @@ def test_reflection(version: str) -> None:
             response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
         )
         names, described = ask(
-            iter([asked(list_services="*"), asked(file_containing_symbol=NAME)]), timeout=10
+            iter([asked(list_services="*"), asked(file_containing_symbol=NAME)]), timeout=SECONDS
         )
         assert [each.name for each in names.list_services_response.service] == [
             NAME,
@@ -96,14 +115,17 @@ def test_reflection(version: str) -> None:
 
 def test_end() -> None:
     """Calls under way are answered, new ones are not taken, and the port is free again."""
-    server = serve_grpc([sleeper(0.5)], LOOPBACK)
+    sleep = Sleep()
+    server = serve_grpc([sleep.service], LOOPBACK)
     with channel(server) as to:
-        under_way = to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=20)
-        time.sleep(0.2)
-        server.stop(10)
+        under_way = to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=SECONDS)
+        assert sleep.began.acquire(timeout=SECONDS)
+        # Woken while the server waits for it; too late for that only makes the test an easier one.
+        threading.Timer(0.3, sleep.woken.set).start()
+        server.stop(SECONDS)
         assert under_way.result() == b"slept"
         with pytest.raises(grpc.RpcError) as caught:
-            to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=5)
+            to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=SECONDS)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -112,22 +134,29 @@ def test_end() -> None:
 
 def test_end_of_patience() -> None:
     """A call that takes longer than the time to drain is broken off."""
-    server = serve_grpc([sleeper(1)], LOOPBACK)
+    sleep = Sleep()
+    server = serve_grpc([sleep.service], LOOPBACK)
     with channel(server) as to:
-        under_way = to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=20)
-        time.sleep(0.2)
+        under_way = to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=SECONDS)
+        assert sleep.began.acquire(timeout=SECONDS)
+        # Its thread cannot be broken off, and is waited for.
+        under_way.add_done_callback(lambda _: sleep.woken.set())
         server.stop(0.1)
         assert under_way.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
 
 
 def test_too_many_calls() -> None:
     """More calls than may run or wait are refused at once; the others are answered."""
-    server = serve_grpc([sleeper(0.5)], LOOPBACK, max_calls=4)
+    sleep = Sleep()
+    server = serve_grpc([sleep.service], LOOPBACK, max_calls=4)
     with channel(server) as to:
-        futures = [to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=60) for _ in range(10)]
+        futures = [to.unary_unary(f"/{NAME}/Sleep").future(b"", timeout=SECONDS) for _ in range(10)]
+        until(lambda: sum(future.done() for future in futures) == 6)
+        refused = [future.code() for future in futures if future.done()]
+        sleep.woken.set()
         codes = [future.code() for future in futures]
+    assert refused == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 6
     assert codes.count(grpc.StatusCode.OK) == 4
-    assert codes.count(grpc.StatusCode.RESOURCE_EXHAUSTED) == 6
     server.stop(5)
 
 
@@ -144,8 +173,8 @@ def test_address_taken() -> None:
 
 def test_share_port() -> None:
     """Two servers listen on one port if both are told to share it, else not."""
-    first = serve_grpc([sleeper(0)], LOOPBACK, share_port=True)
-    second = serve_grpc([sleeper(0)], ("127.0.0.1", first.port), share_port=True)
+    first = serve_grpc([sleeper()], LOOPBACK, share_port=True)
+    second = serve_grpc([sleeper()], ("127.0.0.1", first.port), share_port=True)
     assert first.port == second.port
     with pytest.raises(SettingsError):
         serve_grpc([], ("127.0.0.1", first.port))
@@ -176,13 +205,13 @@ def tls(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_tls(tls: tuple[Path, Path]) -> None:
     """With a certificate the port speaks TLS, and nothing else."""
-    server = serve_grpc([sleeper(0)], LOOPBACK, tls=tls)
+    server = serve_grpc([sleeper()], LOOPBACK, tls=tls)
     credentials = grpc.ssl_channel_credentials(tls[0].read_bytes())
     with grpc.secure_channel(f"127.0.0.1:{server.port}", credentials) as to:
-        assert to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=10) == b"slept"
+        assert to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=SECONDS) == b"slept"
     with channel(server) as to:
         with pytest.raises(grpc.RpcError) as caught:
-            to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=5)
+            to.unary_unary(f"/{NAME}/Sleep")(b"", timeout=SECONDS)
         assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     server.stop(1)
 
@@ -210,7 +239,7 @@ print(*sorted(name for name in sys.modules if name.startswith("touchplate.protob
 def test_loaded_on_use() -> None:
     """A server that is not to speak gRPC loads nothing of it."""
     done = subprocess.run(
-        [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", LOADED], check=True, capture_output=True, text=True, timeout=SECONDS
     )
     assert done.stdout.split() == []
 
@@ -219,16 +248,14 @@ def test_loaded_on_use() -> None:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_process(start: Start, tmp_path: Path, workers: str) -> None:
     """`--grpc-listen` serves the log by gRPC too, from each worker, and SIGTERM ends both."""
-    with socket.socket() as free:
-        free.bind(LOOPBACK)
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     options = ("--grpc-listen", f"127.0.0.1:{port}", "--workers", workers)
     server = start(tmp_path / "data", *options)
     server.wait_until_ready()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as to:
         call = to.unary_unary(f"/{NAME}/GetCheckpoint")
         with ThreadPoolExecutor(4) as threads:
-            answers = set(threads.map(lambda _: call(b"", timeout=20), range(8)))
+            answers = set(threads.map(lambda _: call(b"", timeout=SECONDS), range(8)))
     assert len(answers) == 1
     assert server.get("/checkpoint")[1] in answers.pop()
     assert server.stop() == 0
