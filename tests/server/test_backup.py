@@ -22,7 +22,7 @@ from tests.server.test_workers import until
 from touchplate.errors import MalformedError, RefusedError, SettingsError, TouchplateError
 from touchplate.server.backup import Backup, back_up
 from touchplate.server.checking import check_logs
-from touchplate.server.data import upkeep
+from touchplate.server.locks import upkeep
 from touchplate.server.restoring import Restored, restore
 from touchplate.server.rotation import rotate_log
 from touchplate.server.settings import ServeSettings, StorageSettings

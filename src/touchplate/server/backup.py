@@ -21,8 +21,9 @@ from urllib.parse import unquote, urlsplit
 from touchplate.errors import SettingsError
 from touchplate.merkle.tile import TILE_WIDTH, encode_tile_index, tile_path
 from touchplate.server.archive import Header, LogMark, Writer, is_name
-from touchplate.server.data import DataFolder, upkeep
+from touchplate.server.data import DataFolder
 from touchplate.server.lineage import PREFIX, Shard, read_shards
+from touchplate.server.locks import upkeep
 from touchplate.server.publication import ct_origin
 from touchplate.server.settings import ServeSettings, parse_origin
 from touchplate.server.succession import PREFIX as DECISIONS

@@ -13,8 +13,8 @@ from touchplate.errors import SettingsError
 from touchplate.keys.signer import Signer
 from touchplate.server import vault as names
 from touchplate.server.build import Deployment
-from touchplate.server.data import upkeep
 from touchplate.server.lineage import Shard, freeze
+from touchplate.server.locks import upkeep
 from touchplate.server.opening import open_beside
 from touchplate.server.publication import Tree
 from touchplate.server.settings import Origin, ServeSettings
