@@ -4,13 +4,12 @@ Only who can read the data folder, and the storage that its settings name, can d
 run meanwhile.
 """
 
-import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from touchplate.cli import log_check, log_export, log_freeze, log_import, log_reindex, log_rotate
-from touchplate.cli.service import load_server
+from touchplate.cli.service import add_folder, add_storage, load_instance
 
 
 class Action(NamedTuple):
@@ -28,35 +27,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     for name, action in ACTIONS.items():
         each = actions.add_parser(name, help=action.summary, description=action.summary)
         each.set_defaults(act=action.act)
-        each.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
-        each.add_argument(
-            "--config",
-            metavar="FILE",
-            help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
-        )
-        each.add_argument(
-            "--database",
-            metavar="URI",
-            help="where its logs' databases rest (TOUCHPLATE_DATABASE; default: the folder)",
-        )
-        each.add_argument(
-            "--objects",
-            metavar="URI",
-            help="where its tiles and entries rest (TOUCHPLATE_OBJECTS; default: the folder)",
-        )
+        add_folder(each)
+        add_storage(each)
         action.add_arguments(each)
 
 
 def run(arguments: Namespace) -> int:
     """Do what the action says."""
-    from_file = load_server("config").load_settings(
-        os.environ, data=arguments.data, config=arguments.config
-    )
-    settings = load_server("settings").make_settings(
-        os.environ, from_file, database=arguments.database, objects=arguments.objects
-    )
     act: Callable[[Namespace, Any], int] = arguments.act
-    return act(arguments, settings)
+    return act(arguments, load_instance(arguments))
 
 
 ACTIONS = {

@@ -11,12 +11,14 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections.abc import Iterator, Sequence
 
 from touchplate.cli.environment import home, read_file
+from touchplate.cli.network import add_http, open_retrying
 from touchplate.cli.text import printable
 from touchplate.errors import SettingsError, TouchplateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from touchplate.clients.search import FoundEntry, SearchClient
+    from touchplate.entries.conditions import Conditions
     from touchplate.formats.checkpoint import Checkpoint
     from touchplate.trust.store import Instance
 
@@ -63,9 +65,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--proofs", action="store_true", help="prove each entry before it is shown")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
-    parser.add_argument(
-        "--allow-http", action="store_true", help="allow http:// to other machines than this one"
-    )
+    add_http(parser)
 
 
 def run(arguments: Namespace) -> int:
@@ -91,7 +91,7 @@ def _search(arguments: Namespace, fields: list[tuple[str, str]]) -> "_Answer":
     if arguments.oldest:
         fields.append(("order", "oldest"))
     url, instance = _instance(arguments)
-    client = SearchClient(url, _transport(arguments))
+    client = SearchClient(url, open_retrying(arguments))
     if arguments.proofs:
         assert instance is not None  # noqa: S101 - `_instance` saw to it
         return _proven(client, fields, arguments.limit, instance, conditions)
@@ -103,7 +103,7 @@ def _look_up(arguments: Namespace, _: list[tuple[str, str]]) -> "_Answer":
 
     wanted = read_word(arguments.entry)
     url, instance = _instance(arguments)
-    found = LookupClient(url, _transport(arguments)).find(wanted)
+    found = LookupClient(url, open_retrying(arguments)).find(wanted)
     answer = _Answer()
     if found is not None:
         answer.entries.append(found.entry)
@@ -251,14 +251,3 @@ def _limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 6 and 1 <= int(text) <= MAX_LIMIT):
         raise ArgumentTypeError(f"{text[:20]!a} is not a number from 1 to {MAX_LIMIT}")
     return int(text)
-
-
-def _transport(arguments: Namespace) -> "Retrying":
-    from touchplate.transport.http import HttpTransport, Retrying, TransportSettings
-
-    return Retrying(HttpTransport(TransportSettings(allow_http=arguments.allow_http)))
-
-
-if TYPE_CHECKING:
-    from touchplate.entries.conditions import Conditions
-    from touchplate.transport.http import Retrying

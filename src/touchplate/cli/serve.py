@@ -7,7 +7,7 @@ reach it under another name: the name of the log can not be changed later.
 import os
 from argparse import ArgumentParser, Namespace
 
-from touchplate.cli.service import load_server
+from touchplate.cli.service import load_instance, load_server
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -61,19 +61,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    from_file = load_server("config").load_settings(
-        os.environ, data=arguments.data, config=arguments.config
-    )
-    settings = load_server("settings").make_settings(
-        os.environ,
-        from_file,
+    settings = load_instance(
+        arguments,
         listen=arguments.listen,
         grpc_listen=arguments.grpc_listen,
         url=arguments.url,
         ca_key=arguments.ca_key,
         workers=arguments.workers,
-        database=arguments.database,
-        objects=arguments.objects,
     )
     load_server("run").serve(settings, _say, os.environ)
     return 0

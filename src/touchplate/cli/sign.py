@@ -11,6 +11,7 @@ from pathlib import Path
 
 from touchplate.cli.environment import home, now, read_file, read_standard_input
 from touchplate.cli.inputs import load_document, open_artifact
+from touchplate.cli.network import add_http, open_transport
 from touchplate.cli.text import printable, shell_word
 from touchplate.errors import MalformedError, SettingsError, TouchplateError
 from touchplate.formats.bundle import TransparencyLogEntry
@@ -20,7 +21,7 @@ from touchplate.formats.trusted_root import TrustedRoot
 from touchplate.keys.algorithms import HASH_SIZES
 from touchplate.sign import Signed, Signer, connect
 from touchplate.storage.files import refuse_existing, save_file
-from touchplate.transport.http import HttpTransport, Transport, TransportSettings
+from touchplate.transport.http import Transport
 
 MAX_TOKEN_BYTES = 16 * 1024
 MAX_STATEMENT_BYTES = 16 * 1024 * 1024
@@ -71,15 +72,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--signing-config", metavar="FILE", help="a signing_config.v0.2.json to use as it is"
     )
-    parser.add_argument(
-        "--allow-http", action="store_true", help="allow http:// to other machines than this one"
-    )
+    add_http(parser)
 
 
 def run(arguments: Namespace) -> int:
     """Sign every file; what is written by then stays when a later one fails."""
     outputs = _outputs(arguments)
-    transport = HttpTransport(TransportSettings(allow_http=arguments.allow_http))
+    transport = open_transport(arguments)
     token = _read_token(arguments.identity_token)
     trusted_root, config, trust_words = _load_trust(arguments, transport)
     services = connect(config, trusted_root, transport, now(), tlog_version=arguments.tlog_version)

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 
 from touchplate.cli.environment import home, now
+from touchplate.cli.network import add_http, open_retrying
 from touchplate.cli.text import printable
 from touchplate.errors import TouchplateError
 from touchplate.trust.store import Instance, TrustStore
@@ -27,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--fingerprint", metavar="SHA256", help="SHA-256 of its root.json, from its operator"
     )
     add.add_argument("--name", metavar="NAME", help="what to call it here (default: its host)")
-    _add_http(add)
+    add_http(add)
 
     listing = actions.add_parser("list", help="list what is trusted")
     listing.set_defaults(act=_list)
@@ -38,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     refresh.set_defaults(act=_refresh)
     refresh.add_argument("names", nargs="*", metavar="NAME", help="name or URL of an instance")
-    _add_http(refresh)
+    add_http(refresh)
 
     export = actions.add_parser(
         "export", help="give what was fetched as one file, for a machine without network"
@@ -71,18 +72,12 @@ def run(arguments: Namespace) -> int:
     return 0
 
 
-def _add_http(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--allow-http", action="store_true", help="allow http:// to other machines than this one"
-    )
-
-
 def _add(arguments: Namespace, store: TrustStore) -> None:
     from touchplate.trust.add import add_instance
 
     instance = add_instance(
         store,
-        _transport(arguments),
+        open_retrying(arguments),
         arguments.url,
         fingerprint=arguments.fingerprint,
         at=now(),
@@ -112,7 +107,7 @@ def _list(arguments: Namespace, store: TrustStore) -> None:
 def _refresh(arguments: Namespace, store: TrustStore) -> None:
     from touchplate.trust.refresh import refresh
 
-    transport = _transport(arguments)
+    transport = open_retrying(arguments)
     chosen = [store.get(name) for name in arguments.names] or store.instances()
     failed: TouchplateError | None = None
     for instance in chosen:
@@ -166,14 +161,3 @@ def _remove(arguments: Namespace, store: TrustStore) -> None:
     for name in arguments.names:
         remove_instance(store, name)
         print(f"removed {printable(name)}")
-
-
-def _transport(arguments: Namespace) -> "Retrying":
-    from touchplate.transport.http import HttpTransport, Retrying, TransportSettings
-
-    return Retrying(HttpTransport(TransportSettings(allow_http=arguments.allow_http)))
-
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from touchplate.transport.http import Retrying
