@@ -257,10 +257,13 @@ def fault(status: int, body: bytes) -> Row:
     return status, found["code"], found["message"]
 
 
-@pytest.mark.parametrize("path", [V1, V2])
-@pytest.mark.parametrize(
+each_row = pytest.mark.parametrize(
     ("body", "header", "broken", "expected"), [row[1:] for row in ROWS], ids=[r[0] for r in ROWS]
 )
+
+
+@pytest.mark.parametrize("path", [V1, V2])
+@each_row
 def test_http(
     office: Office,
     path: str,
@@ -324,9 +327,7 @@ def client(office: Office) -> Iterator[Client]:
 
 
 @pytest.mark.parametrize("version", [V1, V2])
-@pytest.mark.parametrize(
-    ("body", "header", "broken", "expected"), [row[1:] for row in ROWS], ids=[r[0] for r in ROWS]
-)
+@each_row
 def test_grpc(
     office: Office,
     version: str,
