@@ -289,6 +289,20 @@ def test_one_leads() -> None:
             second.close()
 
 
+def test_killed_one_is_replaced() -> None:
+    """Of one that is killed the search is behind for 5 seconds at most."""
+    with opened() as (log,):
+        database = MemoryIndex()
+        killed, other = (index_of(database, log) for _ in range(2))
+        (tree,) = other._trees
+        assert killed._leads(tree)
+        assert not other._leads(tree)
+        began_ms = log.now_ms
+        while not other._leads(tree):
+            log.now_ms += 250
+        assert log.now_ms - began_ms <= 5000
+
+
 def test_failing_database(caplog: pytest.LogCaptureFixture) -> None:
     """A failure is told once and tried again; searches go on."""
     with opened() as (log,):

@@ -12,8 +12,10 @@ class IndexSettings:
     """How often to look for new entries when there were none: the lag of a log at rest. After some
     it looks again in half of this, or later if it had much to do."""
 
-    lease: timedelta = timedelta(seconds=10)
-    """After so long without a word from the process that follows the log, another one does."""
+    lease: timedelta = timedelta(seconds=4)
+    """After so long without a word from the process that follows the log, another one does; it
+    looks each quarter of this. A word is one small transaction. The clocks of hosts that share an
+    index must agree better than this, or two of them follow at once."""
 
     max_batch: int = 4096
     """Entries that are read and indexed in one go; memory is bounded by it."""
