@@ -4,23 +4,17 @@ Every entry that was promised before is in it. So are the keys, unless you say o
 you keep them.
 """
 
-import os
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from touchplate.cli.environment import now
 from touchplate.cli.progress import Progress
-from touchplate.cli.service import load_server
+from touchplate.cli.service import add_folder, load_instance, load_server
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add which instance, and where to."""
-    parser.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
-    )
+    add_folder(parser)
     parser.add_argument(
         "--out",
         metavar="FILE|DIR",
@@ -32,10 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     """Give 0 once the backup is durable."""
-    from_file = load_server("config").load_settings(
-        os.environ, data=arguments.data, config=arguments.config
-    )
-    settings = load_server("settings").make_settings(os.environ, from_file)
+    settings = load_instance(arguments)
     out = Path(arguments.out).absolute()
     with Progress("files") as progress:
         made = load_server("backup").back_up(

@@ -11,7 +11,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any, Final
 
 from touchplate.cli.failure import advice_of, report, status_of
-from touchplate.cli.service import load_server
+from touchplate.cli.service import add_folder, load_instance, load_server
 from touchplate.cli.text import printable
 
 if TYPE_CHECKING:
@@ -38,12 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     create.add_argument("uri", metavar="URI", help="where it is to be")
     create.add_argument("--kind", choices=KINDS, default="p256", help="what kind of key (p256)")
     listing = _add(actions, "list", LIST, _list)
-    listing.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
-    listing.add_argument(
-        "--config",
-        metavar="FILE",
-        help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
-    )
+    add_folder(listing)
 
 
 def _add(actions: Any, name: str, summary: str, act: Any) -> ArgumentParser:  # noqa: ANN401  argparse's own
@@ -74,10 +69,7 @@ def _create(arguments: Namespace) -> int:
 
 
 def _list(arguments: Namespace) -> int:
-    from_file = load_server("config").load_settings(
-        os.environ, data=arguments.data, config=arguments.config
-    )
-    settings = load_server("settings").make_settings(os.environ, from_file)
+    settings = load_instance(arguments)
     rows = load_server("key_list").list_keys(settings, os.environ)
     if arguments.json:
         fields = ("name", "kind", "key_id", "uri")

@@ -15,7 +15,7 @@ from typing import Any
 
 from touchplate.cli import log_rotate
 from touchplate.cli.environment import now
-from touchplate.cli.service import load_server
+from touchplate.cli.service import add_folder, add_storage, load_instance, load_server
 from touchplate.cli.text import printable
 
 ROLES = {
@@ -47,22 +47,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def _add(actions: Any, name: str, summary: str, act: Any) -> ArgumentParser:  # noqa: ANN401  argparse's own
     each: ArgumentParser = actions.add_parser(name, help=summary, description=summary)
     each.set_defaults(act=act)
-    each.add_argument("--data", metavar="DIR", help="the instance's folder (TOUCHPLATE_DATA)")
-    each.add_argument(
-        "--config",
-        metavar="FILE",
-        help="its settings file (TOUCHPLATE_CONFIG; default: DIR/touchplate.toml)",
-    )
-    each.add_argument(
-        "--database",
-        metavar="URI",
-        help="where its logs' databases rest (TOUCHPLATE_DATABASE; default: the folder)",
-    )
-    each.add_argument(
-        "--objects",
-        metavar="URI",
-        help="where its tiles and entries rest (TOUCHPLATE_OBJECTS; default: the folder)",
-    )
+    add_folder(each)
+    add_storage(each)
     return each
 
 
@@ -112,12 +98,7 @@ def parse_duration(text: str) -> timedelta:
 
 def run(arguments: Namespace) -> int:
     """Do what the action says."""
-    from_file = load_server("config").load_settings(
-        os.environ, data=arguments.data, config=arguments.config
-    )
-    settings = load_server("settings").make_settings(
-        os.environ, from_file, database=arguments.database, objects=arguments.objects
-    )
+    settings = load_instance(arguments)
     return int(arguments.act(arguments, settings))
 
 
