@@ -1,6 +1,8 @@
 """Bundles laid out alike: the short way reads what the strict way reads, and is really taken."""
 
 import json
+from base64 import b64decode
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
@@ -18,6 +20,7 @@ from touchplate.formats.bundle import (
     MAX_NAMES,
     Bundle,
     BundleReader,
+    CertificateMaterial,
 )
 from touchplate.formats.bundle_alike import Alike
 from touchplate.formats.jsontext import parse_json
@@ -30,6 +33,7 @@ WAYS: list[dict[str, Any]] = [
     {"indent": "\t", "ensure_ascii": False},
 ]
 """In which programs write JSON."""
+NAMES = (b"rawBytes", b"canonicalizedBody", b"signature", b"sig")
 ODD = (0x00, 0x09, 0x22, 0x2C, 0x30, 0x5C, 0x7B, 0x7F, 0x80, 0xFF)
 
 
@@ -169,6 +173,33 @@ def put(value: Any, name: str, text: str) -> None:
     elif isinstance(value, list):
         for inner in value:
             put(inner, name, text)
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if "intoto" not in shape])
+def test_repeated_body(shape: str) -> None:
+    """A body is known from signature and certificate, and only if it is exactly theirs."""
+    alike = layouts(knowing(written(shape)))[0]
+    assert alike.repeated is not None
+    other = written(shape, source=json.dumps(MINT.bundle(shape)))
+    found = alike.read(other.split(b'"'))
+    assert found is not None
+    assert isinstance(found.material, CertificateMaterial)
+    values = {name: other.split(b'"%b":"' % name)[-1].split(b'"')[0] for name in NAMES}
+    signed = values[b"sig"] if "dsse" in shape else values[b"signature"]
+    rest = signed, values[b"rawBytes"], found.material.leaf
+    text = values[b"canonicalizedBody"]
+    assert alike.repeated.find(text, *rest) == found.entries[0].body == b64decode(text)
+    for place in range(len(text)):
+        odd = bytes((text[place] ^ 1,))
+        try:
+            body = alike.repeated.find(text[:place] + odd + text[place + 1 :], *rest)
+        except ValueError:
+            continue
+        # What stands before the signature is read, not known.
+        assert body is None or place < alike.repeated.head * 4 // 3 + 4
+    for short in (b"", text[:40], text[:-1], text + b"AAAA"):
+        with suppress(ValueError):
+            assert alike.repeated.find(short, *rest) is None
 
 
 @pytest.mark.parametrize("hashes", [0, 1])

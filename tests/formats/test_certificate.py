@@ -405,6 +405,34 @@ def test_alike_is_other_values() -> None:
     assert same == {*fixed, "not_after"}
 
 
+def test_shared_extensions() -> None:
+    """What the extensions say that a form shares is that of each certificate itself."""
+    reader = knowing(LEAF.der)
+    like = reader.read(LEAF.der)
+    first = said(like)
+    assert said(reader.read(LEAF.der)) == first
+    for oid in ("2.5.29.15", "2.5.29.37"):
+        extension = parse_certificate(LEAF.der).extensions[oid_octets(oid)]
+        for place in range(extension.stop - len(extension.value), extension.stop):
+            for bit in range(8):
+                der = bytearray(LEAF.der)
+                der[place] ^= 1 << bit
+                reader.read(LEAF.der)
+                assert not is_of_a_form(reader, bytes(der))
+                assert said(reader.read(bytes(der))) == said(CertificateReader().read(bytes(der)))
+
+
+def said(certificate: Certificate) -> list[object]:
+    """Give what the extensions say that a verification asks for, or why they say nothing."""
+    found: list[object] = []
+    for name in ("basic_constraints", "key_usage", "extended_key_usage", "alternative_names"):
+        try:
+            found.append(getattr(certificate, name))
+        except MalformedError as error:
+            found.append(error.message)
+    return found
+
+
 @pytest.mark.parametrize("number", [b"\x80", b"\xff", b"\x00\x01", b"\x00\x00"])
 def test_alike_with_an_odd_number(number: bytes) -> None:
     """A serial number below zero or padded is refused in a known form too."""

@@ -1,5 +1,6 @@
 """What a bundle claims, in the form in which a log entry is compared with it."""
 
+from binascii import b2a_base64
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -35,3 +36,10 @@ class Claim(NamedTuple):
         if self.certificate is None:
             return encode_pem("PUBLIC KEY", self.key.spki)
         return encode_pem("CERTIFICATE", self.certificate.der)
+
+    @property
+    def verifier_pem_base64(self) -> bytes:
+        """Give `verifier_pem` as base64: so v1 entries hold it."""
+        if self.certificate is None:
+            return b2a_base64(self.verifier_pem, newline=False)
+        return self.certificate.pem_base64

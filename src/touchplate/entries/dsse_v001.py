@@ -51,14 +51,13 @@ def encode_body(
     envelope_hash: bytes, payload_hash: bytes, signatures: tuple[tuple[bytes, bytes], ...]
 ) -> bytes:
     """Write the canonical body; `signatures` are base64 text and PEM, in the order given."""
-    return _START + envelope_hash.hex().encode() + _rest(payload_hash, signatures)
+    written = [(text, b2a_base64(pem, newline=False)) for text, pem in signatures]
+    return _START + envelope_hash.hex().encode() + _rest(payload_hash, written)
 
 
-def _rest(payload_hash: bytes, signatures: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Write what follows the envelope's hash."""
-    written = b",".join(
-        _SIGNATURE % (text, b2a_base64(pem, newline=False)) for text, pem in signatures
-    )
+def _rest(payload_hash: bytes, signatures: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """Write what follows the envelope's hash; `signatures` and their PEM are base64 texts."""
+    written = b",".join([_SIGNATURE % pair for pair in signatures])
     return _REST % (payload_hash.hex().encode(), written)
 
 
@@ -67,7 +66,7 @@ def match(body: bytes, claim: Claim) -> None:
     envelope = the_envelope(claim, "dsse 0.0.1")
     payload_hash = sha256(envelope.payload).digest()
     signature = b2a_base64(claim.signature, newline=False)
-    rest = _rest(payload_hash, ((signature, claim.verifier_pem),))
+    rest = _rest(payload_hash, [(signature, claim.verifier_pem_base64)])
     if body.startswith(_START) and body[_HASH_END:] == rest and is_hex(body[:_HASH_END][-64:]):
         return
     _compare(parse_body(body), claim, payload_hash)

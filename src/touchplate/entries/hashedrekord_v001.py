@@ -35,11 +35,15 @@ _SIZES: Final[Mapping[str, int]] = dict(HASH_SIZES.items())
 
 def encode_body(hash_name: str, digest_hex: str, signature: bytes, pem: bytes) -> bytes:
     """Write the canonical body. `digest_hex` keeps the letter case that the client sent."""
+    return _encode(hash_name, digest_hex, signature, b2a_base64(pem, newline=False))
+
+
+def _encode(hash_name: str, digest_hex: str, signature: bytes, pem_base64: bytes) -> bytes:
     return _BODY % (
         hash_name.encode(),
         digest_hex.encode(),
         b2a_base64(signature, newline=False),
-        b2a_base64(pem, newline=False),
+        pem_base64,
     )
 
 
@@ -55,7 +59,7 @@ def match(body: bytes, claim: Claim) -> None:
     for name in _hashes(claim):
         if b'"%b"' % name.encode() in body:
             digest = claim.digest(name).hex()
-            if body == encode_body(name, digest, claim.signature, claim.verifier_pem):
+            if body == _encode(name, digest, claim.signature, claim.verifier_pem_base64):
                 return
     _compare(parse_body(body), claim)
 

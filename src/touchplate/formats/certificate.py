@@ -10,6 +10,7 @@ The module is long because a form (`CertificateReader`) holds what `_read` does 
 must be changed with the other in sight.
 """
 
+from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
@@ -28,13 +29,14 @@ from touchplate.formats.element import (
     UTC_TIME,
     DerError,
     element,
-    encode,
     expect,
     expect_last,
+    header,
     integer,
     oid_name,
     oid_octets,
     time,
+    utc_time,
 )
 from touchplate.formats.standard_extensions import (
     AlternativeName,
@@ -104,7 +106,10 @@ class Certificate:
     _fingerprint: bytes | None
     _key_usage: frozenset[str] | None
     _names: tuple[AlternativeName, ...] | None
+    _pem_base64: bytes | None
     _public_key: PublicKey | None
+    _without: dict[bytes, tuple[bytes, slice, bytes, slice, slice]]
+    # For an extension how the signed part without it is put together. One for all of a form.
 
     __slots__ = (
         "_basic_constraints",
@@ -114,8 +119,10 @@ class Certificate:
         "_found",
         "_key_usage",
         "_names",
+        "_pem_base64",
         "_places",
         "_public_key",
+        "_without",
         "critical",
         "der",
         "issuer_der",
@@ -230,6 +237,13 @@ class Certificate:
             self._names = self._decode(SUBJECT_ALT_NAME, decode_alternative_names) or ()
         return self._names
 
+    @property
+    def pem_base64(self) -> bytes:
+        """Its PEM once more as base64: so v1 log entries hold it."""
+        if self._pem_base64 is None:
+            self._pem_base64 = b2a_base64(encode_pem("CERTIFICATE", self.der), newline=False)
+        return self._pem_base64
+
     def pem(self) -> str:
         """PEM text: 64 columns, final newline."""
         return encode_pem("CERTIFICATE", self.der).decode()
@@ -241,12 +255,28 @@ class Certificate:
         precertificate, §3.3 the list of timestamps out of a certificate. If no other extension
         remains the field vanishes. `oid` must be there.
         """
-        content, field, first, end = self._places
+        cut = self._without.get(oid)
+        if cut is None:
+            cut = self._without[oid] = self._cut(oid)
+        head, before, field, left, right = cut
+        der = self.der
+        return b"".join((head, der[before], field, der[left], der[right]))
+
+    def _cut(self, oid: bytes) -> tuple[bytes, slice, bytes, slice, slice]:
+        content, at, first, end = self._places
         _, _, start, stop = self._found[oid]
-        rest = self.der[first:start] + self.der[stop:end]
+        field = b""
+        rest = start - first + end - stop
         if rest:
-            rest = encode(0xA3, encode(SEQUENCE, rest))
-        return encode(SEQUENCE, self.der[content:field] + rest)
+            inner = header(SEQUENCE, rest)
+            field = header(0xA3, len(inner) + rest) + inner
+        return (
+            header(SEQUENCE, at - content + len(field) + rest),
+            slice(content, at),
+            field,
+            slice(first, start),
+            slice(stop, end),
+        )
 
     def _decode(self, oid: bytes, decode: Callable[[bytes], _Value]) -> _Value | None:
         value = self.value(oid)
@@ -262,7 +292,8 @@ class _Form(NamedTuple):
     """One layout of certificates: all octets that `_read` looks at are the same.
 
     It looks at every tag, length and object identifier, and at a few values. The values of
-    extensions, the key, the signature, and most of the serial number are not among them.
+    extensions, the key, the signature, and most of the serial number are not among them. Some
+    extensions are the same in nearly all certificates: in those of a form they are.
     """
 
     looked_at: int
@@ -356,6 +387,9 @@ def _refuse(reason: str, error: Exception | None = None) -> NoReturn:
     raise MalformedError("CERTIFICATE_MALFORMED", f"certificate: {reason}") from error
 
 
+_ALIKE: Final = frozenset({BASIC_CONSTRAINTS, KEY_USAGE, EXTENDED_KEY_USAGE})
+
+
 def _form(certificate: Certificate, values: tuple[slice, ...]) -> _Form:
     """The form of this certificate; `values` are as `_read` gives them."""
     der, found = certificate.der, certificate._found  # noqa: SLF001 - the class is this module's
@@ -366,7 +400,7 @@ def _form(certificate: Certificate, values: tuple[slice, ...]) -> _Form:
         (validity.start, validity.stop),
         expect_last(der, spki.start, spki.stop, SEQUENCE),
         (signature.start, signature.stop),
-        *[(first, stop) for _, first, _, stop in found.values()],
+        *[(first, stop) for oid, (_, first, _, stop) in found.items() if oid not in _ALIKE],
     ):
         mask[start:stop] = bytes(stop - start)
     looked_at = int.from_bytes(mask, "little")
@@ -385,8 +419,10 @@ def _read_alike(der: bytes, form: _Form) -> Certificate | None:
         self.not_before, self.not_after = _validity(der, validity.start, validity.stop)
     except DerError:
         return None
-    self._basic_constraints = self._extended_key_usage = self._fingerprint = None
-    self._extensions = self._key_usage = self._names = self._public_key = None
+    self._basic_constraints = like._basic_constraints  # noqa: SLF001 - the class is this module's
+    self._extended_key_usage = like._extended_key_usage  # noqa: SLF001 - as above
+    self._key_usage = like._key_usage  # noqa: SLF001 - as above
+    self._extensions = self._fingerprint = self._names = self._pem_base64 = self._public_key = None
     self.der = der
     self.tbs = der[tbs]
     self.version = like.version
@@ -397,8 +433,9 @@ def _read_alike(der: bytes, form: _Form) -> Certificate | None:
     self.spki = der[spki]
     self.signature = der[signature]
     self.critical = like.critical
-    self._found = like._found  # noqa: SLF001 - the class is this module's
+    self._found = like._found  # noqa: SLF001 - as above
     self._places = like._places  # noqa: SLF001 - as above
+    self._without = like._without  # noqa: SLF001 - as above
     return self
 
 
@@ -417,8 +454,8 @@ def _read(der: bytes) -> tuple[Certificate, tuple[slice, ...]]:
         raise DerError("the signature is not whole octets")
 
     self = Certificate.__new__(Certificate)
-    self._basic_constraints = self._extended_key_usage = self._fingerprint = None
-    self._extensions = self._key_usage = self._names = self._public_key = None
+    self._basic_constraints = self._extended_key_usage = self._key_usage = self._names = None
+    self._extensions = self._fingerprint = self._pem_base64 = self._public_key = None
     self.der = der
     self.tbs = der[outer:tbs_end]
     self.signature_algorithm = der[tbs_end:algorithm_end]
@@ -450,8 +487,7 @@ def _read(der: bytes) -> tuple[Certificate, tuple[slice, ...]]:
     spki = slice(start, at)
     self.spki = der[start:at]
 
-    self._found = {}
-    self.critical = ()
+    self._found, self._without, self.critical = {}, {}, ()
     self._places = (content, at, at, tbs_end)
     if at != tbs_end:
         if self.version != 3:
@@ -467,8 +503,7 @@ def _read(der: bytes) -> tuple[Certificate, tuple[slice, ...]]:
 def _validity(der: bytes, at: int, end: int) -> tuple[datetime, datetime]:
     # Nearly always two UTCTimes, each of 13 characters.
     if end == at + 30 and der[at : at + 2] == der[at + 15 : at + 17] == _UTC_TIME_HEADER:
-        first = time(der, UTC_TIME, at + 2, at + 15)
-        return first, time(der, UTC_TIME, at + 17, end)
+        return utc_time(der, at + 2, at + 15), utc_time(der, at + 17, end)
     first, at = _time(der, at, end)
     last, at = _time(der, at, end)
     if at != end:
