@@ -7,13 +7,13 @@ import pytest
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # it exports it
 
 from tests.keystore.secret_texts import Given
-from touchplate.errors import RefusedError, SettingsError, UnavailableError
+from touchplate.errors import RefusedError, SettingsError, TouchplateError, UnavailableError
 from touchplate.keys.public import check_signature
 from touchplate.keys.signer import generate
 from touchplate.keystore import load_signer
 from touchplate.keystore.check import probe_signer
 from touchplate.keystore.library import SERVICES, LibraryKeys, Service, read_public_key
-from touchplate.keystore.remote import RemoteSigner
+from touchplate.keystore.remote import RemoteSigner, check_signer
 
 KEY, OTHER = generate("ecdsa-p256"), generate("ecdsa-p256")
 
@@ -116,3 +116,83 @@ def test_package_is_missing(uri: str) -> None:
         load_signer(uri)
 
     assert "touchplate[" in (caught.value.hint or "")
+
+
+class Store:
+    """A key store that signs, or does not, as told; and a clock."""
+
+    def __init__(self) -> None:
+        self.fault: TouchplateError | None = None
+        self.asked = 0
+        self.now = 1000.0
+        self.signer = RemoteSigner("there", KEY.public_key, self.ask, monotonic=lambda: self.now)
+
+    def ask(self, digest: bytes) -> bytes:
+        """Sign a digest."""
+        self.asked += 1
+        if self.fault is not None:
+            raise self.fault
+        return KEY.sign_digest(digest)
+
+    def failing(self) -> str | None:
+        """Say why the key is not usable, None if it is."""
+        try:
+            check_signer(self.signer)
+        except UnavailableError as error:
+            cause = error.__cause__
+            return cause.code if isinstance(cause, TouchplateError) else error.code
+        return None
+
+
+def test_check_probes_when_nothing_was_signed() -> None:
+    """What was signed in the last ten seconds says that the key signs; else a probe does."""
+    store = Store()
+    assert (store.failing(), store.asked) == (None, 1)
+    store.now += 9
+    assert (store.failing(), store.asked) == (None, 1)
+    store.now += 2
+    assert (store.failing(), store.asked) == (None, 2)
+    store.now += 9
+    store.signer.sign(b"x")
+    store.now += 9
+    assert (store.failing(), store.asked) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (UnavailableError("SERVICE_UNAVAILABLE", "gone"), "SERVICE_UNAVAILABLE"),
+        (SettingsError("KEY_NOT_FOUND", "there is no such key"), "KEY_NOT_FOUND"),
+        (RefusedError("SERVICE_REFUSED", "not you"), "SERVICE_REFUSED"),
+    ],
+)
+def test_check_tells_of_requests_that_failed(fault: TouchplateError, code: str) -> None:
+    """A request's failure is told at once; a probe in a second finds out that it is over."""
+    store = Store()
+    store.signer.sign(b"x")
+    store.fault = fault
+    with pytest.raises(UnavailableError):
+        store.signer.sign(b"x")
+
+    for _ in range(5):
+        assert store.failing() == code
+    assert store.asked == 2
+    store.now += 1.5
+    assert (store.failing(), store.asked) == (code, 3)
+    store.fault = None
+    assert (store.failing(), store.asked) == (code, 3)
+    store.now += 1.5
+    assert (store.failing(), store.asked) == (None, 4)
+
+
+def test_check_after_a_wrong_signature() -> None:
+    """A key that was exchanged does not sign, whatever it answers."""
+    signer = RemoteSigner("there", KEY.public_key, OTHER.sign_digest)
+    for _ in range(2):
+        with pytest.raises(UnavailableError, match="does not verify"):
+            check_signer(signer)
+
+
+def test_check_here() -> None:
+    """A key in this process signs."""
+    check_signer(KEY)

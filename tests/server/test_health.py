@@ -1,13 +1,18 @@
 """What a deployment says about itself."""
 
 import json
+import logging
 import re
 import time
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from touchplate.errors import UnavailableError
+from touchplate.errors import RefusedError, SettingsError, TouchplateError, UnavailableError
+from touchplate.keys.signer import Signer
+from touchplate.keystore.remote import RemoteSigner
 from touchplate.server.health import Metrics
 from touchplate.testing import World
 
@@ -115,3 +120,76 @@ def test_metrics_format() -> None:
     assert all(
         re.fullmatch(r"# TYPE \w+ \w+|\w+(\{.*\})? [0-9.]+", line) for line in text.splitlines()
     )
+
+
+@pytest.fixture
+def messages() -> Iterator[list[str]]:
+    """What the server tells its operator."""
+    told: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]  # as documented
+    logger = logging.getLogger("touchplate.server")
+    logger.addHandler(handler)
+    yield told
+    logger.removeHandler(handler)
+
+
+class Away:
+    """Keys of a world that are elsewhere, in a store that may be away."""
+
+    def __init__(self, world: World) -> None:
+        self.fault: TouchplateError | None = None
+        for name in ("ca", "tsa", "ct", "tlog"):
+            key = world._vault._signers[name]
+            world._vault._signers[name] = RemoteSigner(
+                f"the key {name} there",
+                key.public_key,
+                partial(self._ask, key),
+                monotonic=lambda: world.clock().timestamp(),
+            )
+        world.restart()
+
+    def _ask(self, key: Signer, digest: bytes) -> bytes:
+        if self.fault is not None:
+            raise self.fault
+        return key.sign_digest(digest)
+
+
+def ready(world: World) -> tuple[int, dict[str, str]]:
+    """Ask for readiness."""
+    told = world.transport.request("GET", f"{world.url}/readyz")
+    failed: dict[str, str] = json.loads(told.body)["failed"]
+    return told.status, failed
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        UnavailableError("SERVICE_UNAVAILABLE", "token secret-label is away"),
+        SettingsError("KEY_NOT_FOUND", "there is no secret-label"),
+        RefusedError("SERVICE_REFUSED", "secret-label may not sign"),
+    ],
+)
+def test_no_key_store(world: World, fault: TouchplateError, messages: list[str]) -> None:
+    """Keys whose store is away make the service not ready, each named; then it is by itself."""
+    away = Away(world)
+    world.sign(b"artifact")
+    assert ready(world) == (200, {})
+    away.fault = fault
+    assert ready(world) == (200, {})  # all of them signed a moment ago
+    world.clock.advance(timedelta(seconds=11))
+    names = ("ca key", "tsa key", "ct key", "tlog key")
+    for _ in range(2):
+        assert ready(world) == (503, dict.fromkeys(names, fault.code))
+    with pytest.raises(TouchplateError):
+        world.sign(b"another")
+    body = world.transport.request("GET", f"{world.url}/readyz").body
+    assert b"secret-label" not in body
+    told = [text for text in messages if text.startswith("not ready: ca key")]
+    assert len(told) == 1
+    assert "secret-label" in told[0]
+
+    away.fault = None
+    world.clock.advance(timedelta(seconds=2))
+    assert ready(world) == (200, {})
+    world.sign(b"another")

@@ -79,7 +79,7 @@ class CertificateLog:
         self.settings = settings or CtlogSettings()
         self.roots = AcceptedRoots(roots, self.settings)
         self._find = find
-        self._signer = signer
+        self.signer = signer
         self._objects = objects
         self._name = name
         self._stored_issuers: set[bytes] = set()
@@ -117,7 +117,7 @@ class CertificateLog:
         A certificate that is submitted again gets the first promise's content again.
         """
         leaf, time_ms, extensions = ct.promised_of_record(record)
-        signature = self._signer.sign(leaf)
+        signature = self.signer.sign(leaf)
         return SignedCertificateTimestamp(
             self.log_id, time_ms, extensions, SHA256, ECDSA, signature
         )

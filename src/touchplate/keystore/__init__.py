@@ -19,6 +19,7 @@ from touchplate.keystore.file import FileKeys, parse_file_uri, read_passphrase
 from touchplate.keystore.memory import MemoryKeys
 from touchplate.keystore.pkcs11_uri import parse_pkcs11_uri
 from touchplate.keystore.private_file import read_private
+from touchplate.keystore.remote import check_signer
 from touchplate.keystore.secrets import NO_SECRETS, NoSecrets, Secrets
 from touchplate.keystore.uris import has_secret, scheme_of, shown_key_uri
 
@@ -32,6 +33,7 @@ __all__ = [
     "Probe",
     "Secrets",
     "check_key_uri",
+    "check_signer",
     "create_signer",
     "fetch_secrets",
     "has_secret",

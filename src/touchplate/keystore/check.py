@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Final
 
 from touchplate.errors import TouchplateError
 from touchplate.keys.public import PublicKey, check_signature
 from touchplate.keys.signer import Signer
 from touchplate.keystore.backend import Backend
+from touchplate.keystore.remote import PROBE
 from touchplate.keystore.secrets import Secrets
-
-PROBE: Final = b"touchplate keys check: this is no message and proves nothing\n"
 
 
 @dataclass(frozen=True, slots=True)

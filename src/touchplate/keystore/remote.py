@@ -2,10 +2,16 @@
 
 No signature leaves that the expected key does not verify: a token that was exchanged, a key under
 the same name, a store that errs are all a store that is not available.
+
+It knows how its last signature went. Who watches over a server asks `check_signer`, which signs a
+probe only where nothing was signed lately.
 """
 
+import time
 from collections.abc import Callable
 from hashlib import new as new_hash
+from threading import Lock
+from typing import Final
 
 from touchplate.errors import TouchplateError, UnavailableError, VerificationError
 from touchplate.keys.algorithms import HASH_SIZES, Algorithm
@@ -15,8 +21,15 @@ from touchplate.keys.public import (
     check_signature,
     digest_unsupported,
 )
+from touchplate.keys.signer import Signer
 
 Ask = Callable[[bytes], bytes]
+
+PROBE: Final = b"touchplate keys check: this is no message and proves nothing\n"
+# A signature this old still says that the key signs.
+PROVEN_SECONDS: Final = 10.0
+# Between two probes of a key that does not.
+FAILED_SECONDS: Final = 1.0
 
 
 class RemoteSigner:
@@ -26,13 +39,34 @@ class RemoteSigner:
     UnavailableError, with the reason as its cause: the roles know no other failure of a signer.
     """
 
-    __slots__ = ("_ask", "_hash", "_place", "algorithm", "public_key")
+    __slots__ = (
+        "_ask",
+        "_asked_at",
+        "_failure",
+        "_hash",
+        "_monotonic",
+        "_place",
+        "_probing",
+        "algorithm",
+        "public_key",
+    )
 
     def __init__(
-        self, place: str, public_key: PublicKey, ask: Ask, *, hashes_there: bool = False
+        self,
+        place: str,
+        public_key: PublicKey,
+        ask: Ask,
+        *,
+        hashes_there: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._place = place
         self._ask = ask
+        self._monotonic = monotonic
+        # How the last signature went, and when: written together, for a reader may be between.
+        self._failure: UnavailableError | None = None
+        self._asked_at = float("-inf")
+        self._probing = Lock()
         self.public_key: PublicKey = public_key
         self.algorithm: Algorithm = public_key.algorithms[0]
         self._hash = None if hashes_there else self.algorithm.hash
@@ -50,6 +84,7 @@ class RemoteSigner:
             check_signature(self.public_key, signature, message, self.algorithm)
         except VerificationError as error:
             raise self._wrong() from error
+        self._note(None)
         return signature
 
     def sign_digest(self, digest: bytes) -> bytes:
@@ -62,21 +97,50 @@ class RemoteSigner:
             check_digest_signature(self.public_key, signature, digest, self.algorithm)
         except VerificationError as error:
             raise self._wrong() from error
+        self._note(None)
         return signature
+
+    def check(self) -> None:
+        """Prove that the key signs, by what was signed lately or by a probe (UnavailableError).
+
+        A failure is told until something is signed again; meanwhile there is a probe in a second at
+        most, and never two at once.
+        """
+        with self._probing:
+            failure, age = self._failure, self._monotonic() - self._asked_at
+            if age > (PROVEN_SECONDS if failure is None else FAILED_SECONDS):
+                self.sign(PROBE)
+            elif failure is not None:
+                raise failure.with_traceback(None)
 
     def _asked(self, data: bytes) -> bytes:
         try:
             return self._ask(data)
-        except UnavailableError:
+        except UnavailableError as error:
+            self._note(error)
             raise
         except TouchplateError as error:
-            raise UnavailableError(
+            failure = UnavailableError(
                 "SERVICE_UNAVAILABLE", f"{self._place} does not sign: {error}", hint=error.hint
-            ) from error
+            )
+            failure.__cause__ = error
+            self._note(failure)
+            raise failure from error
+
+    def _note(self, failure: UnavailableError | None) -> None:
+        self._failure, self._asked_at = failure, self._monotonic()
 
     def _wrong(self) -> UnavailableError:
-        return UnavailableError(
+        failure = UnavailableError(
             "SERVICE_UNAVAILABLE",
             f"{self._place} made a signature that its public key does not verify",
             hint="is the key that was there at the start still there?",
         )
+        self._note(failure)
+        return failure
+
+
+def check_signer(signer: Signer) -> None:
+    """Prove that a signer signs, if its key is elsewhere (UnavailableError)."""
+    if isinstance(signer, RemoteSigner):
+        signer.check()

@@ -26,6 +26,7 @@ from touchplate.index import Index
 from touchplate.index.routes import routes as index_routes
 from touchplate.keys.public import PublicKey
 from touchplate.keys.signer import Signer
+from touchplate.keystore import check_signer
 from touchplate.oidc.issuer import OwnIssuer
 from touchplate.oidc.routes import routes as oidc_routes
 from touchplate.server import openapi
@@ -280,6 +281,10 @@ def build(
                 "ct": lambda: check_log(authorities.ct.holder().log),
                 "ca": authorities.ca.check,
                 "tsa": authorities.tsa.check,
+                "ca key": lambda: check_signer(authorities.ca.holder().signer),
+                "tsa key": lambda: check_signer(authorities.tsa.holder().signer),
+                "ct key": lambda: check_signer(authorities.ct.holder().signer),
+                "tlog key": lambda: check_signer(shards.active.key.signer),
                 "objects": partial(check_objects, stores.objects),
             },
         )

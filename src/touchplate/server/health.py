@@ -4,8 +4,9 @@ Figures are named by route, never by anything that a client sent.
 """
 
 import json
+import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from touchplate.errors import TouchplateError, UnavailableError
@@ -16,6 +17,8 @@ from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
 from touchplate.tlog import Shards
 from touchplate.transport.asgi import Request, Response, Route
+
+log = logging.getLogger("touchplate.server")
 
 # Raises a TouchplateError if its part cannot do its work now.
 Check = Callable[[], None]
@@ -122,14 +125,28 @@ class Health:
     figures: Callable[[], Mapping[str, float]] = dict
     details: Callable[[], Mapping[str, object]] = dict
 
+    # What the operator was told of each check that fails.
+    _told: dict[str, str] = field(default_factory=dict)
+
     def failures(self) -> dict[str, str]:
-        """Run all checks; give the error code of each that fails."""
+        """Run all checks; give the error code of each that fails.
+
+        Of a key store's failure it is the code of what the store said. The operator is told the
+        whole reason, once for as long as it is the same.
+        """
         failed = {}
         for name, check in self.checks.items():
             try:
                 check()
             except TouchplateError as error:
-                failed[name] = error.code
+                reason = error.__cause__ if isinstance(error.__cause__, TouchplateError) else error
+                failed[name] = reason.code
+                if self._told.get(name) != str(error):
+                    self._told[name] = str(error)
+                    log.warning("not ready: %s: %s: %s", name, reason.code, error)
+            else:
+                if self._told.pop(name, None) is not None:
+                    log.warning("ready again: %s", name)
         return failed
 
 
