@@ -25,11 +25,17 @@ STATUSES: dict[type[TouchplateError], int] = {
 }
 CRASHED = 70
 
+# The signer's instance may have rotated a key since its trust root was fetched.
+_KNOWN_SIGNER = (
+    "fetch the trust root again: touchplate trust refresh; and see touchplate trust list: "
+    "is it the instance that the signer used?"
+)
+
 # What to do, by code, where the error itself has nothing better to say.
 ADVICE: dict[str, str] = {
     "BUNDLE_MALFORMED": "get the bundle again from where it was published",
     "BUNDLE_VERSION": "the bundle is newer than this touchplate, or no bundle at all",
-    "CERT_CHAIN": "is this the instance that the signer used? see touchplate trust list",
+    "CERT_CHAIN": _KNOWN_SIGNER,
     "CHECKPOINT_KEYHINT": "refresh the trust root: touchplate trust refresh",
     "DIGEST_MISMATCH": "do not use the file: get it again, with its bundle, from its publisher",
     "EXTENSION_MISMATCH": "do not use the file unless you expected the value found",
@@ -38,13 +44,14 @@ ADVICE: dict[str, str] = {
     "IDENTITY_MISMATCH": "do not use the file unless you expected the identity found",
     "ISSUER_MISMATCH": "do not use the file unless you trust the issuer found to know the signer",
     "KEY_NOT_FOUND": "put the file back from the backup that the rest of the folder is from",
-    "LOG_UNKNOWN": "is this the instance that the signer used? see touchplate trust list",
+    "LOG_UNKNOWN": _KNOWN_SIGNER,
     "NO_VERIFIED_TIME": "ask the signer for a bundle with a timestamp",
     "PREDICATE_MISMATCH": "this is a statement of another kind than you asked for",
-    "SCT_INVALID": "is this the instance that the signer used? see touchplate trust list",
+    "SCT_INVALID": _KNOWN_SIGNER,
     "SERVICE_UNAVAILABLE": "try again later, or ask the operator of the instance",
     "SUBJECT_MISMATCH": "the statement is about other files: get the file again from its publisher",
-    "TIMESTAMP_INVALID": "ask the signer to sign again",
+    "TIMESTAMP_INVALID": "fetch the trust root again: touchplate trust refresh; else ask the signer "
+    "to sign again",
     "TOKEN_MALFORMED": "give the token itself, or a file that holds it and nothing else",
     "TOKEN_REFUSED": "get a new identity token for this instance",
     "TRUST_ROOT_INVALID": "get the trusted root again: touchplate trust refresh",
