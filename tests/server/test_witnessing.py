@@ -1,4 +1,7 @@
-"""The log of `tlog`, over memory and SQLite, with real witnesses on loopback."""
+"""The log of `tlog`, over memory and SQLite, with real witnesses on loopback.
+
+Over 500 lines: every test has the same place, a log and three witnesses that can be made to fail.
+"""
 
 from __future__ import annotations
 
