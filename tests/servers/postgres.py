@@ -20,6 +20,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tests.servers.process import Program, free_ports, missing_program, rights_of
+from tests.servers.tls import Certificate
 
 USER = "touchplate"
 PASSWORD = "loopback only"
@@ -45,10 +46,13 @@ def postgres_uri(port: int, schema: str | None = None) -> str:
 
 
 class PostgresServer:
-    """One server with its own folder and some settings. Use it in a `with`, or call `close`."""
+    """One server with its own folder and some settings. Use it in a `with`, or call `close`.
 
-    def __init__(self, **settings: str) -> None:
-        self._settings = settings
+    With a certificate it speaks TLS with those who ask for it.
+    """
+
+    def __init__(self, certificate: Certificate | None = None, **settings: str) -> None:
+        self._settings = {**settings, "ssl": "on"} if certificate else settings
         programs = _programs()
         assert programs is not None, why_not()
         self._programs = programs
@@ -77,6 +81,14 @@ class PostgresServer:
             stdout=subprocess.DEVNULL,
             cwd=self._folder,
         )
+        if certificate:
+            # Where it looks for them by itself.
+            for name, data in zip(("server.crt", "server.key"), certificate, strict=True):
+                path = self._folder / "data" / name
+                path.write_bytes(data)
+                path.chmod(0o600)
+                if self._user:
+                    shutil.chown(path, self._user)
         self.begin()
 
     def __enter__(self) -> Self:

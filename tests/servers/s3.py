@@ -22,9 +22,10 @@ from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
 from tests.servers.process import Program, free_ports, missing_program
+from tests.servers.tls import Authority
 
 if TYPE_CHECKING:
-    from obstore.store import S3Config
+    from obstore.store import ClientConfig, S3Config
 
 BUCKET = "touchplate"
 REGION = "us-east-1"
@@ -66,16 +67,24 @@ def why_not() -> str | None:
 
 
 class S3Server:
-    """One server with its own folder. Use it in a `with`, or call `close`."""
+    """One server with its own folder. Use it in a `with`, or call `close`.
+
+    With an authority it speaks TLS only, with a certificate of that.
+    """
 
     environ = ENVIRON
 
-    def __init__(self) -> None:
+    def __init__(self, authority: Authority | None = None) -> None:
         weed = _weed()
         assert weed is not None, why_not()
         self._weed = weed
         self._folder = Path(tempfile.mkdtemp(prefix="touchplate-s3-"))
         (self._folder / "identities.json").write_text(json.dumps(_IDENTITIES))
+        self._authority = authority
+        if authority is not None:
+            certificate, key = authority.issue("127.0.0.1")
+            (self._folder / "certificate.pem").write_bytes(certificate)
+            (self._folder / "key.pem").write_bytes(key)
         self._ports = free_ports(8)
         self._program: Program | None = None
         self.begin()
@@ -99,7 +108,8 @@ class S3Server:
     @property
     def endpoint(self) -> str:
         """Where it answers."""
-        return f"http://127.0.0.1:{self._ports[0]}"
+        scheme = "https" if self._authority else "http"
+        return f"{scheme}://127.0.0.1:{self._ports[0]}"
 
     @property
     def pid(self) -> int:
@@ -137,6 +147,14 @@ class S3Server:
                 f"-s3.localSocket={self._folder / 's3.sock'}",
                 "-s3.port.iceberg=0",
                 "-s3.port.lance=0",
+                *(
+                    (
+                        f"-s3.cert.file={self._folder / 'certificate.pem'}",
+                        f"-s3.key.file={self._folder / 'key.pem'}",
+                    )
+                    if self._authority
+                    else ()
+                ),
                 *(f"-{name}={port}" for name, port in zip(names, self._ports, strict=True)),
             ],
             self._folder / "log",
@@ -165,10 +183,13 @@ class S3Server:
             "access_key_id": ENVIRON["AWS_ACCESS_KEY_ID"],
             "secret_access_key": ENVIRON["AWS_SECRET_ACCESS_KEY"],
         }
+        client: ClientConfig = {"allow_http": True, "timeout": timedelta(seconds=5)}
+        if self._authority is not None:
+            client["root_certificate"] = self._authority.pem
         store = S3Store(
             BUCKET,
             config=config,
-            client_options={"allow_http": True, "timeout": timedelta(seconds=5)},
+            client_options=client,
             retry_config={"max_retries": 0, "retry_timeout": timedelta(seconds=5)},
         )
         try:

@@ -12,10 +12,12 @@ Everything but `schema` is asyncpg's: several hosts, of which the one that takes
 
 import asyncio
 import re
+import ssl
 from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock, Semaphore
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
@@ -69,6 +71,7 @@ LOST: Final = (
     asyncpg.InterfaceError,
     ConnectionError,
 )
+_FILES: Final = frozenset(("sslrootcert", "sslcert", "sslkey", "sslcrl"))  # options of the URI
 _FAILURES: Final = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
@@ -87,7 +90,10 @@ class Address:
 
     @classmethod
     def parse(cls, uri: str) -> "Address":
-        """Take the URI apart. Raises SettingsError SETTINGS_INVALID, which does not repeat it."""
+        """Take the URI apart.
+
+        Raises SettingsError SETTINGS_INVALID, which does not repeat it, and FILE_UNREADABLE.
+        """
         parts = urlsplit(uri)
         options = dict(parse_qsl(parts.query, keep_blank_values=True))
         schema = options.pop("schema", DEFAULT_SCHEMA)
@@ -106,6 +112,14 @@ class Address:
                 "the schema of a PostgreSQL URI has up to 41 lower-case letters, digits and '_'",
                 found=schema,
             )
+        for name in _FILES & options.keys():
+            try:
+                Path(options[name]).read_bytes()
+            except OSError as error:
+                raise SettingsError(
+                    "FILE_UNREADABLE",
+                    f"{name} of a PostgreSQL URI: {error.filename}: {error.strerror}",
+                ) from error
         dsn = urlunsplit((*parts[:3], urlencode(options), ""))
         return cls(dsn, schema, f"postgresql://{hosts}/{database}?schema={schema}")
 
@@ -259,6 +273,8 @@ async def _connect(address: Address, max_wait_ms: int) -> Any:  # noqa: ANN401 -
             },
             target_session_attrs="read-write",
         )
+    except ssl.SSLError:
+        raise  # a certificate that does not verify is a ValueError too, and not the URI's fault
     except (ValueError, TypeError) as error:
         raise asyncpg.ClientConfigurationError("an option of the URI is not valid") from error
     fsync = (await connection.fetchrow(_DURABLE))[1]
