@@ -142,6 +142,17 @@ def test_key_that_cannot_be_read(searched: Service) -> None:
     assert message.startswith("public key provided could not be parsed")
 
 
+@pytest.mark.parametrize("form", ["pgp", "tuf"])
+def test_key_of_a_format_that_is_not_read(searched: Service, form: str) -> None:
+    """It says so, and names the formats that are."""
+    query = {"publicKey": {"format": form, "content": "AAAA"}}
+    message = fault(searched.call("POST", SEARCH, query))[2]
+    assert message == (
+        "public key provided could not be parsed: public keys of this format are not read here "
+        f"(expected minisign, ssh, x509) (found {form})"
+    )
+
+
 def test_too_many(searched: Service, table: Table) -> None:
     """What would be too long an answer is refused, and not cut off silently."""
     table.rows = {f"sha256:{DIGEST}": {(1, index) for index in range(MAX_FOUND + 1)}}
