@@ -91,14 +91,14 @@ def append(place: Place, count: int) -> Cost:
     tiles = Tiles(SETTINGS, place.database, place.objects)
     sequencer = Sequencer(SETTINGS, place.database, tiles)
     sealer = Sealer(SETTINGS, place.database, place.objects, tiles)
-    sequencer.commit(submissions(_BATCH))  # opens what is opened on first use
+    sequencer.commit(lambda: submissions(_BATCH))  # opens what is opened on first use
     size, sealed = tiles.state().size, tiles.state().sealed
     cpu = wall = 0.0
     for _ in range(count // _TIDY):
         new = submissions(_TIDY)
         cpu, wall = cpu - time.process_time(), wall - time.perf_counter()
         for start in range(0, _TIDY, _BATCH):
-            outcomes = sequencer.commit(new[start : start + _BATCH], sealed)
+            outcomes = sequencer.commit(new[start : start + _BATCH].copy, sealed)
             assert all(isinstance(outcome, Receipt) for outcome in outcomes)
             size += _BATCH
             if size - sealed >= _SEALED:

@@ -141,7 +141,8 @@ def test_cost_of_a_batch(tmp_path: Path) -> None:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
         connection.close()
         for start in range(size, size + 192, 64):
-            sequencer.commit([submission(number, 1000) for number in range(start, start + 64)])
+            batch = [submission(number, 1000) for number in range(start, start + 64)]
+            sequencer.commit(batch.copy)
         written.append((folder / "log.db-wal").stat().st_size)
         place.close()
 

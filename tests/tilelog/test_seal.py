@@ -36,10 +36,10 @@ def test_note_does_not_go_back() -> None:
     first, second = (Sealer(place.settings, place.database, objects, tiles) for _ in range(2))
 
     def meanwhile() -> None:
-        sequencer.commit([submission(number) for number in range(300, 310)])
+        sequencer.commit(lambda: [submission(number) for number in range(300, 310)])
         second.seal(0)
 
-    sequencer.commit([submission(number) for number in range(300)])
+    sequencer.commit(lambda: [submission(number) for number in range(300)])
     objects.meanwhile = meanwhile
     assert first.seal(0) == 256
     noted = objects.get("log/published")

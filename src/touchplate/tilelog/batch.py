@@ -1,6 +1,6 @@
 """One batch through one transaction: sequence -> integrate -> checkpoint -> receipts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from touchplate.errors import RefusedError, UnavailableError
@@ -32,29 +32,28 @@ class Sequencer:
         self._edge: Edge = EMPTY_EDGE
         self._root: bytes = EMPTY_ROOT
 
-    def commit(self, submissions: Sequence[Submission], sealed: int = 0) -> list[Outcome]:
-        """Commit the batch and give what became of each submission, in order.
+    def commit(self, take: Callable[[], Sequence[Submission]], sealed: int = 0) -> list[Outcome]:
+        """Commit what `take` gives, and give what became of each submission, in order.
 
-        Also forgets the entries below `sealed`, which rest in objects. If this raises, nothing was
-        promised; entries may be in the log all the same if the store failed while committing.
+        It is asked once the database's lock is held: while another process had that, more could
+        gather. Also forgets the entries below `sealed`, which rest in objects. If this raises,
+        nothing was promised, and perhaps nothing taken; entries may be in the log all the same if
+        the store failed while committing.
         """
-        unique: dict[bytes, Submission] = {}
-        for submission in submissions:
-            unique.setdefault(submission.identity, submission)
-        outcomes: dict[bytes, Outcome] = {}
+        batch = _Batch(take)
         while True:
             try:
-                outcomes |= self._commit(unique, sealed)
-                break
+                batch.outcomes |= self._commit(batch, sealed)
             except _NotTaken as error:
                 # Without them the others get other indexes: build those again.
-                outcomes |= error.failed
-                unique = {each: unique[each] for each in unique if each not in error.failed}
-        return _in_order(submissions, outcomes)
+                batch.leave_out(error.failed)
+            else:
+                return batch.in_order()
 
-    def _commit(self, unique: Mapping[bytes, Submission], sealed: int) -> dict[bytes, Outcome]:
-        identities = list(unique)
+    def _commit(self, batch: "_Batch", sealed: int) -> dict[bytes, Outcome]:
         with self._database.transaction() as transaction:
+            unique = batch.unique()
+            identities = list(unique)
             before = existing(transaction.state())
             if before.frozen and unique:
                 raise _NotTaken(dict.fromkeys(unique, frozen()))
@@ -107,7 +106,9 @@ class Sequencer:
 
     def _edge_at(self, state: LogState) -> Edge:
         if self._edge.size != state.size or self._root != state.root:
-            self._edge, self._root = self._tiles.edge(state), state.root
+            # Another process has written. Mostly it is few entries, which cost less than the tiles.
+            self._edge = self._tiles.grown(self._edge, state) or self._tiles.edge(state)
+            self._root = state.root
         return self._edge
 
     def _checkpoint(self, before: LogState, growth: Growth, time_ms: int) -> LogState:
@@ -139,6 +140,43 @@ class _NotTaken(Exception):  # noqa: N818 - not an error: how the rest of the ba
     def __init__(self, failed: dict[bytes, Exception]) -> None:
         super().__init__()
         self.failed = failed
+
+
+class _Batch:
+    """The submissions of one transaction, and what becomes of them, by identity."""
+
+    def __init__(self, take: Callable[[], Sequence[Submission]]) -> None:
+        self._take = take
+        self._submissions: Sequence[Submission] = ()
+        self._unique: dict[bytes, Submission] | None = None
+        self.outcomes: dict[bytes, Outcome] = {}
+
+    def unique(self) -> dict[bytes, Submission]:
+        """Give the first submission of each identity, taken when this is first asked for."""
+        if self._unique is None:
+            self._submissions, self._unique = self._take(), {}
+            for submission in self._submissions:
+                self._unique.setdefault(submission.identity, submission)
+        return self._unique
+
+    def leave_out(self, failed: Mapping[bytes, Exception]) -> None:
+        """Go on without these."""
+        self.outcomes |= failed
+        self._unique = {each: one for each, one in self.unique().items() if each not in failed}
+
+    def in_order(self) -> list[Outcome]:
+        """Give each submission its outcome; but for the first of an identity it is a duplicate."""
+        if len(self._submissions) == len(self.outcomes):
+            return [self.outcomes[submission.identity] for submission in self._submissions]
+        ordered: list[Outcome] = []
+        seen = set()
+        for submission in self._submissions:
+            outcome = self.outcomes[submission.identity]
+            if submission.identity in seen and isinstance(outcome, Receipt):
+                outcome = outcome._replace(duplicate=True)
+            seen.add(submission.identity)
+            ordered.append(outcome)
+        return ordered
 
 
 def _build(
@@ -181,20 +219,3 @@ def _changed_tiles(edge: Edge, growth: Growth) -> dict[tuple[int, int], bytes]:
         if level and hashes and edge.size >> 8 * level != growth.edge.size >> 8 * level:
             changed[level, growth.edge.size >> 8 * (level + 1)] = hashes
     return changed
-
-
-def _in_order(
-    submissions: Sequence[Submission], outcomes: Mapping[bytes, Outcome]
-) -> list[Outcome]:
-    """Give each submission its outcome; all but the first of the same identity are duplicates."""
-    if len(submissions) == len(outcomes):
-        return [outcomes[submission.identity] for submission in submissions]
-    ordered: list[Outcome] = []
-    seen = set()
-    for submission in submissions:
-        outcome = outcomes[submission.identity]
-        if submission.identity in seen and isinstance(outcome, Receipt):
-            outcome = outcome._replace(duplicate=True)
-        seen.add(submission.identity)
-        ordered.append(outcome)
-    return ordered

@@ -34,6 +34,7 @@ from touchplate.tilelog.settings import TileLogSettings
 from touchplate.tilelog.tiles import Tiles, checkpoint_of, existing
 
 Ticket = TypeVar("Ticket")
+_Waiting = tuple[Submission, Any, Callable[[Any], None]]
 
 _BUSY_RETRY: Final = timedelta(seconds=1)
 _PACED: Final = 4  # from this part of `max_unsealed` on, batches wait for the object store
@@ -73,7 +74,7 @@ class TileLog:
         lock = Lock()  # guards everything below
         self._changed = Condition(lock)  # for the thread that commits
         self._grown = Condition(lock)  # for the threads that seal and tidy
-        self._waiting: deque[tuple[Submission, Any, Callable[[Any], None]]] = deque()
+        self._waiting: deque[_Waiting] = deque()
         self._closing = False
         self._told: dict[str, str] = {}  # what fails now, as the operator was told
         self._seal_failed = False
@@ -267,7 +268,7 @@ class TileLog:
         for thread in self._threads:
             thread.join()
         try:
-            self._sequencer.commit((), self._sealer.seal(self._sealed))
+            self._sequencer.commit(tuple, self._sealer.seal(self._sealed))
         except TouchplateError as error:
             self._warn("sealing is left to the next start", error)
 
@@ -290,16 +291,13 @@ class TileLog:
             with self._changed:
                 probe = _BATCH_FAILED in self._told
                 due = self._changed.wait_for(self._may_commit, _PROBE_SECONDS if probe else None)
-                count = min(len(self._waiting), self._settings.max_batch)
-                if self._closing and not count:
+                if self._closing and not self._waiting:
                     return
-                batch = [self._waiting.popleft() for _ in range(count)]
                 sealed = self._sealed
-            if not due:
+            if due:
+                self._commit(sealed)
+            else:
                 self._probe()
-                continue
-            outcomes = self._commit([submission for submission, _, _ in batch], sealed)
-            _deliver(batch, outcomes)
 
     def _probe(self) -> None:
         """Try to write after a failure, when nobody else does: who saw `failing` may stay away."""
@@ -325,12 +323,23 @@ class TileLog:
         """Give how many entries of full bundles are not in objects, as far as we know."""
         return self._size - self._size % TILE_WIDTH - self._sealed
 
-    def _commit(self, submissions: list[Submission], sealed: int) -> list[Outcome]:
+    def _commit(self, sealed: int) -> None:
+        """Commit a batch of what waits, and deliver it."""
+        batch: list[_Waiting] = []
+
+        def take() -> list[Submission]:
+            with self._changed:
+                count = min(len(self._waiting), self._settings.max_batch)
+                batch.extend(self._waiting.popleft() for _ in range(count))
+            return [submission for submission, _, _ in batch]
+
         try:
-            outcomes = self._sequencer.commit(submissions, sealed)
+            outcomes = self._sequencer.commit(take, sealed)
         except Exception as error:  # noqa: BLE001 - this batch fails, the log goes on
             self._warn(_BATCH_FAILED, error)
-            outcomes = [error] * len(submissions)
+            if not batch:
+                take()  # they have waited for a transaction that did not begin
+            outcomes = [error] * len(batch)
         else:
             self._recovered(_BATCH_FAILED)
         top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
@@ -348,7 +357,7 @@ class TileLog:
                 or self._size - self._tidied >= _TIDY_ENTRIES
             ):
                 self._grown.notify_all()
-        return outcomes
+        _deliver(batch, outcomes)
 
     def _run_seals(self) -> None:
         while True:
@@ -418,9 +427,7 @@ class TileLog:
             _logger.warning("%s: no longer: %s", self._settings.name, what)
 
 
-def _deliver(
-    batch: Sequence[tuple[Submission, Any, Callable[[Any], None]]], outcomes: Sequence[Outcome]
-) -> None:
+def _deliver(batch: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
     """Give every deliver its tickets back, in one call."""
     grouped: dict[Callable[[Any], None], list[tuple[Any, Outcome]]] = {}
     for (_, ticket, deliver), outcome in zip(batch, outcomes, strict=True):

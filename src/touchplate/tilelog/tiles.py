@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Final
 
 from touchplate.errors import RefusedError, UnavailableError, VerificationError
-from touchplate.merkle.edge import Edge, levels_of
+from touchplate.merkle.edge import Edge, extend, levels_of
 from touchplate.merkle.proof import check_inclusion
 from touchplate.merkle.tile import (
     MAX_LEVEL,
@@ -35,6 +35,7 @@ from touchplate.tilelog.cache import BundleCache, SealedBundle
 from touchplate.tilelog.entry import Receipt, SignedCheckpoint, StoredEntry
 from touchplate.tilelog.settings import TileLogSettings
 
+_FOLLOWED: Final = TILE_WIDTH  # entries of other processes that an edge is extended by
 _CACHED_TILES: Final = 1024  # full hash tiles kept in memory, 8 KiB each
 
 
@@ -173,6 +174,25 @@ class Tiles:
                 found=edge.root().hex(),
             )
         return edge
+
+    def grown(self, edge: Edge, state: LogState) -> Edge | None:
+        """Give the same from an edge of an earlier state, by the entries between the two.
+
+        None if they are many, or sealed by now, or lead elsewhere.
+        """
+        if not edge.size < state.size <= edge.size + _FOLLOWED:
+            return None
+        at, leaves = edge.size, []
+        for segment in self._database.segments(at, state.size):
+            if segment.first != at:
+                return None
+            leaves += [
+                segment.hashes[start : start + HASH_SIZE]
+                for start in range(0, len(segment.hashes), HASH_SIZE)
+            ]
+            at += segment.count
+        growth = extend(edge, leaves)
+        return growth.edge if (at, growth.root()) == (state.size, state.root) else None
 
     def read_hashes(self, level: int, index: int, width: int) -> bytes:
         """Give the tile as `merkle` asks for it. Raises TLOG_INVALID if it is missing."""
