@@ -2,6 +2,7 @@
 
 import base64
 import json
+import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -23,6 +24,7 @@ from touchplate.ca.settings import IssueSettings
 from touchplate.errors import SettingsError, UnavailableError
 from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.keys.signer import PrivateKeySigner, generate
+from touchplate.oidc import base64url
 from touchplate.oidc.identity import Identity, SubjectName
 from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
 from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
@@ -158,7 +160,7 @@ ROWS: list[tuple[str, dict[str, Any], str, Callable[[Office], None], Row]] = [
     ("1 no JWT", keyed(), "Bearer x", nothing, BAD(TOKEN_TEXT)),
     ("1 signature", keyed(), BEARER[:-6] + "AAAAAA", nothing, BAD(TOKEN_TEXT)),
     ("1 dots", keyed(), "Bearer " + "." * 10_000, nothing, BAD(TOKEN_TEXT)),
-    ("1 issuer down", keyed(), BEARER, with_(authenticate=failing(DOWN)), BAD(TOKEN_TEXT)),
+    ("1 issuer down", keyed(), BEARER, with_(authenticate=failing(DOWN)), (503, 14, TOKEN_TEXT)),
     ("2a", requested(b"x"), BEARER, nothing, BAD(CSR_TEXT)),
     (
         "2a DER",
@@ -281,7 +283,8 @@ def test_http(
 
     assert fault(found.status, found.body) == expected
     assert b"secret" not in found.body
-    assert found.status == 500 or "retry-after" not in dict(found.headers)
+    assert found.status >= 500 or "retry-after" not in dict(found.headers)
+    assert found.status != 503 or dict(found.headers)["retry-after"] == "1"
     assert office.place.log.tree_head().size == (1 if broken is ROWS[-1][3] else 0)
 
 
@@ -358,6 +361,72 @@ def test_grpc(
         client.close()
 
     assert (caught.value.code().value[0], caught.value.details()) == expected[1:]
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What the authority tells its operator."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # as documented
+    logger = logging.getLogger("touchplate.ca")
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+def forged(**claims: object) -> str:
+    """Give a token with these claims, of nobody."""
+    head, body = (
+        base64url.encode(json.dumps(part).encode()) for part in ({"alg": "ES256"}, claims)
+    )
+    return f"{head}.{body}.AAAA"
+
+
+@pytest.mark.parametrize(
+    ("token", "issuer", "reason"),
+    [
+        ("", "''", "TOKEN_MALFORMED: identity token: not three parts between two dots"),
+        (
+            forged(iss="https://evil\nFAKE"),
+            "'https://evil\\nFAKE'",
+            "its issuer is not known here",
+        ),
+        (forged(iss="x" * 9000), f"'{'x' * 200}'", "its issuer is not known here"),
+        (
+            TOKEN[:-6] + "AAAAAA",
+            "'https://idp.example.com'",
+            "no key of its issuer made the signature",
+        ),
+    ],
+)
+@pytest.mark.parametrize("by", ["http", "grpc"])
+def test_reason_is_logged(
+    office: Office, client: Client, told: list[str], token: str, issuer: str, reason: str, by: str
+) -> None:
+    """The operator reads why a token was refused, and of what issuer; never the token."""
+    if by == "http":
+        office.call("POST", V2, as_json(keyed()), f"Bearer {token}")
+    else:
+        message = json_format.ParseDict(keyed(), v2.CreateSigningCertificateRequest())
+        message.credentials.oidc_identity_token = token
+        with pytest.raises(grpc.RpcError):
+            client.call(f"{SERVICE}/CreateSigningCertificate", message, v2.SigningCertificate)
+
+    (line,) = told
+    assert line.startswith(f"token of {issuer}: ")
+    assert reason in line
+    assert len(line) < 600
+    assert "\n" not in line
+    assert not any(part in line for part in token.split(".") if len(part) > 3)
+
+
+def test_reason_when_an_issuer_is_away(office: Office, told: list[str]) -> None:
+    """So is that its keys cannot be had; once, and not as a fault of the authority's own."""
+    with_(authenticate=failing(DOWN))(office)
+    office.call("POST", V2, as_json(keyed()), BEARER)
+
+    assert told == ["token of 'https://idp.example.com': SERVICE_UNAVAILABLE: secret host"]
 
 
 ORDER = [

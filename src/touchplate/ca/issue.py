@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from touchplate.ca.authority import Authority
-from touchplate.ca.fault import NO_AUTHORITY, NO_IDENTITY, NO_LOG
+from touchplate.ca.fault import NO_AUTHORITY, NO_IDENTITY, NO_LOG, note_refused
 from touchplate.ca.profile import Precertificate, certify, precertify
 from touchplate.ca.proof import check_possession
 from touchplate.ca.request import SigningRequest
@@ -24,6 +24,7 @@ from touchplate.formats.sct import SignedCertificateTimestamp, signed_input_prec
 from touchplate.keys.public import PublicKey, check_signature
 from touchplate.oidc.identity import Identity
 from touchplate.oidc.issuers import OpenedToken, Prepared
+from touchplate.oidc.tokens import parse_token
 
 MAX_LOG_SECONDS: Final = 30.0
 
@@ -131,9 +132,9 @@ class Issuance:
         """Issue a certificate, waiting for the log."""
         return self.start(request).finish(self.max_log_seconds)
 
-    def start(self, request: SigningRequest) -> Issuing:
+    def start(self, request: SigningRequest, prepared: Prepared | None = None) -> Issuing:
         """Do all that comes before the log; the caller waits for `sct`, then calls `finish`."""
-        draft = self.draft(request)
+        draft = self.draft(request, prepared)
         return Issuing(draft, self._submit(draft.chain) if draft.chain else None)
 
     def draft(self, request: SigningRequest, prepared: Prepared | None = None) -> Draft:
@@ -151,11 +152,17 @@ class Issuance:
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_AUTHORITY) from error
 
     def _identify(self, token: str | OpenedToken, at: datetime) -> Identity:
+        # One text for all faults of a token; the reason is for the operator's log.
         try:
             return self.authenticate(token, at)
-        except (MalformedError, RefusedError, UnavailableError) as error:
-            # One text for all faults of a token; the reason is for the operator's log.
+        except (MalformedError, RefusedError) as error:
+            note_refused(_issuer_of(token), error)
             raise RefusedError("TOKEN_REFUSED", NO_IDENTITY) from error
+        except UnavailableError as error:
+            note_refused(_issuer_of(token), error)
+            raise UnavailableError(
+                "SERVICE_UNAVAILABLE", NO_IDENTITY, retry_after=error.retry_after
+            ) from error
 
     def _sign(self, public_key: PublicKey, identity: Identity, at: datetime) -> Draft:
         authority = self.authority()
@@ -174,3 +181,11 @@ class Issuance:
             return self.submit(chain)
         except TouchplateError as error:
             raise UnavailableError("SERVICE_UNAVAILABLE", NO_LOG) from error
+
+
+def _issuer_of(token: str | OpenedToken) -> str:
+    """Name who is said to have issued a token; "" for what is none."""
+    try:
+        return (parse_token(token) if isinstance(token, str) else token.token).issuer
+    except MalformedError:
+        return ""
