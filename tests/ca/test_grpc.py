@@ -1,10 +1,12 @@
 """gRPC of the authority, through a real client: the same answers as over HTTP."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import grpc
@@ -13,15 +15,20 @@ from cryptography import x509
 from google.protobuf import json_format
 from google.protobuf.empty_pb2 import Empty
 
-from tests.ca.places import EMAIL, TOKEN, Office, as_json, csr_pem, v2_body
+from tests.ca.places import EMAIL, NOW, TOKEN, Office, as_json, csr_pem, v2_body
 from tests.ca.test_faults import CTL_TEXT, Client, as_v1, keyed
-from touchplate.ca.grpc import SERVICE, SERVICE_V1
+from touchplate.ca.grpc import MAX_WAITING, SERVICE, SERVICE_V1
 from touchplate.ca.settings import IssueSettings
+from touchplate.errors import UnavailableError
 from touchplate.formats.certificate import parse_pem_certificates
 from touchplate.formats.sct import SignedCertificateTimestamp
+from touchplate.keys.signer import generate
+from touchplate.oidc import Authenticator, Issuer, OwnIssuer
+from touchplate.oidc.keys import IssuerKeys
 from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
 from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
 from touchplate.protobuf.google_api_pb2 import HttpBody
+from touchplate.server.grpc import THREADS
 
 CREATE = f"{SERVICE}/CreateSigningCertificate"
 CREATE_V1 = f"{SERVICE_V1}/CreateSigningCertificate"
@@ -160,6 +167,69 @@ def test_deadline(office: Office) -> None:
             assert seconds < 1 or caught.value.details() == CTL_TEXT
     finally:
         client.close()
+
+
+class Hanging:
+    """An issuer's keys that never come, until they are let go."""
+
+    def __init__(self) -> None:
+        self.ended: Future[None] = Future()
+        self.waiting = 0
+        self._lock = Lock()
+
+    def prepare(self, _key_id: str | None) -> "Future[None]":
+        """Begin to fetch."""
+        return self.ended
+
+    def find(self, _key_id: str | None) -> IssuerKeys:
+        """Wait for the keys."""
+        with self._lock:
+            self.waiting += 1
+        self.ended.result(60)
+        raise UnavailableError("SERVICE_UNAVAILABLE", "no keys came")
+
+
+def test_hanging_issuer(office: Office) -> None:
+    """Calls that wait for an issuer's keys are few, end in time, and delay no others."""
+    hanging, own = Hanging(), OwnIssuer("https://other.example.com", generate())
+    table = Authenticator(
+        [*office.authenticator.issuers, Issuer(own.url, hanging)], discover=lambda _: hanging
+    )
+    office.issuance = replace(
+        office.issuance, authenticate=table.authenticate, prepare=table.prepare
+    )
+    late = asked(v2_body(credentials={"oidcIdentityToken": own.mint(EMAIL, NOW)}))
+    client = Client(office)
+    try:
+        method = client.channel.unary_unary(
+            f"/{CREATE}", request_serializer=lambda message: message.SerializeToString()
+        )
+        # More than the server has threads.
+        calls = [method.future(late, timeout=120) for _ in range(THREADS + 8)]
+        until(lambda: sum(call.done() for call in calls) == len(calls) - MAX_WAITING)
+        assert {call.code() for call in calls if call.done()} == {grpc.StatusCode.UNAVAILABLE}
+        assert serial_of(client.call(CREATE, asked(v2_body()), v2.SigningCertificate)[0])
+        # A call that gives up gives its place back.
+        for call in calls:
+            call.cancel()
+
+        def waits() -> bool:
+            call = method.future(late, timeout=1)
+            return call.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+
+        until(waits)
+        assert hanging.waiting == 0
+    finally:
+        hanging.ended.set_result(None)
+        client.close()
+
+
+def until(holds: Callable[[], bool]) -> None:
+    """Wait for something to become true."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
 
 
 def test_bug_is_not_shown(office: Office) -> None:

@@ -9,6 +9,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from threading import BoundedSemaphore, Event
 from typing import Any, Final
 
 import grpc
@@ -23,8 +24,8 @@ from touchplate.ca.answer import (
     encode_promise,
     root_text,
 )
-from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, fault_of
-from touchplate.ca.issue import Issuance, Issued
+from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, NO_IDENTITY, fault_of
+from touchplate.ca.issue import Issuance, Issued, Issuing
 from touchplate.ca.request import UNPARSEABLE_KEY, SigningRequest
 from touchplate.ca.routes import published
 from touchplate.errors import MalformedError, TouchplateError
@@ -32,15 +33,21 @@ from touchplate.oidc.issuers import Issuer
 from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
 from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
 from touchplate.protobuf.google_api_pb2 import HttpBody
-from touchplate.transport.fault import CANCELLED, DEADLINE_EXCEEDED, Fault
+from touchplate.transport.fault import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, Fault
 from touchplate.transport.grpc import FaultError, Method, TakeRequest, service_handler
 
 SERVICE: Final = "dev.sigstore.fulcio.v2.CA"
 SERVICE_V1: Final = "dev.sigstore.fulcio.v1beta.CA"
+# Calls that wait for an issuer's keys at a time; the server's threads are four times as many.
+MAX_WAITING: Final = 16
+# An issuer's keys come within 10 seconds or not at all.
+MAX_KEYS_SECONDS: Final = 11.0
 # Where the token may stand beside the request; exactly one value.
 TOKEN_KEY: Final = "oidcidentitytoken"  # noqa: S105  the name of a field
 
 _GAVE_UP: Final = Fault(CANCELLED, 499, "the caller gave up")
+_BUSY: Final = Fault(UNAVAILABLE, 503, NO_IDENTITY, (("retry-after", "1"),))
+_NO_KEYS: Final = Fault(DEADLINE_EXCEEDED, 504, NO_IDENTITY)
 _TOO_LATE: Final = Fault(
     DEADLINE_EXCEEDED, 504, "the log did not answer in time; nothing was issued"
 )
@@ -90,6 +97,7 @@ class _Authority:
         self._issuance = issuance
         self._issuers = issuers
         self._others = others
+        self._waiting = BoundedSemaphore(MAX_WAITING)
 
     def create(
         self, message: v2.CreateSigningCertificateRequest, context: grpc.ServicerContext
@@ -159,7 +167,7 @@ class _Authority:
 
     def _issue(self, request: SigningRequest, context: grpc.ServicerContext) -> Issued:
         """Issue, and wait no longer than the caller does; without a promise nothing is issued."""
-        issuing = self._issuance.start(request)
+        issuing = self._start(request, context)
         if issuing.sct is None:
             return issuing.finish()
         left, longest = context.time_remaining(), self._issuance.max_log_seconds
@@ -172,6 +180,27 @@ class _Authority:
         except CancelledError as error:
             raise FaultError(_GAVE_UP) from error
         return issuing.finish(0)
+
+    def _start(self, request: SigningRequest, context: grpc.ServicerContext) -> Issuing:
+        """Begin; while its issuer's keys are fetched a call holds one of a few threads.
+
+        So an issuer that hangs takes no thread from the tokens of others.
+        """
+        prepared = self._issuance.prepare(request.token)
+        if prepared.fetching is None:
+            return self._issuance.start(request, prepared)
+        if not self._waiting.acquire(blocking=False):
+            raise FaultError(_BUSY)
+        try:
+            ended = Event()
+            prepared.fetching.add_done_callback(lambda _: ended.set())
+            # Told, too, when the caller gives up, or when its time is over.
+            is_there = context.add_callback(ended.set) and ended.wait(MAX_KEYS_SECONDS)
+            if not is_there or not prepared.fetching.done():
+                raise FaultError(_NO_KEYS if context.is_active() else _GAVE_UP)
+            return self._issuance.start(request, prepared)
+        finally:
+            self._waiting.release()
 
 
 def _token(context: grpc.ServicerContext) -> str:

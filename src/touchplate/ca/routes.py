@@ -22,8 +22,6 @@ from touchplate.transport.asgi import Request, Response, Route
 
 V2: Final = "/api/v2/signingCert"
 V1: Final = "/api/v1/signingCert"
-# An issuer's keys come within 10 seconds or not at all.
-MAX_KEYS_SECONDS: Final = 11.0
 
 
 def routes(
