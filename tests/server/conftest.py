@@ -21,8 +21,17 @@ import pytest
 
 from touchplate.keys.signer import generate
 
-START_SECONDS = 60
+UNTIL_SECONDS = 90
 STOP_SECONDS = 60
+REQUEST_SECONDS = 60
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something is true, for as long as it may take on a machine under heavy load."""
+    deadline = time.monotonic() + UNTIL_SECONDS
+    while not true():
+        assert time.monotonic() < deadline, "it did not come to that"
+        time.sleep(0.01)
 
 
 class Server:
@@ -95,7 +104,7 @@ class Server:
 
     def connect(self) -> http.client.HTTPConnection:
         """Give a connection to it."""
-        return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=30)
+        return http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=REQUEST_SECONDS)
 
     def get(self, path: str) -> tuple[int, bytes]:
         """GET a path."""

@@ -31,9 +31,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
-from tests.server.conftest import Server
+from tests.server.conftest import Server, until
 from tests.server.test_ownership import copy_host
-from tests.server.test_workers import is_alive, until
+from tests.server.test_workers import is_alive
 from tests.servers.fixtures import S3_ENVIRON
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import free_ports

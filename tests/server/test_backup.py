@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.server.conftest import until
 from tests.server.test_checking import submission
 from tests.server.test_opening import START, opened
-from tests.server.test_workers import until
 from touchplate.errors import MalformedError, RefusedError, SettingsError, TouchplateError
 from touchplate.server.backup import Backup, back_up
 from touchplate.server.checking import check_logs

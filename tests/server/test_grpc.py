@@ -19,8 +19,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorProto
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-from tests.server.conftest import Start
-from tests.server.test_workers import until
+from tests.server.conftest import Start, until
 from tests.servers.process import free_ports
 from touchplate.errors import SettingsError
 from touchplate.protobuf import sigstore_rekor_v2_pb2 as v2

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.server.conftest import until
 from tests.server.test_ownership import copy_host
-from tests.server.test_workers import until
 from tests.servers.fixtures import S3_ENVIRON
 from tests.servers.postgres import PostgresServer
 from tests.servers.s3 import S3Server

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.server.conftest import until
 from touchplate.clients.ca import CaClient
 from touchplate.errors import UnavailableError
 from touchplate.formats.certificate import SCT_LIST, Certificate
@@ -35,6 +36,7 @@ pytestmark = pytest.mark.slow
 
 EMAIL = "maker@example.com"
 THREADS = 8
+SECONDS = 60
 
 
 @contextlib.contextmanager
@@ -91,8 +93,7 @@ def test_restart(start: "Start", load: "Callable[[Server, int], Load]", tmp_path
     first = start(tmp_path / "data")
     url = first.wait_until_ready()
     running = load(first, 1)
-    while len(running.answered) < 3:
-        time.sleep(0.01)
+    until(lambda: len(running.answered) >= 3)
     _, root = first.get("/tuf/root.json")
     assert first.stop() == 0
     running.join()
@@ -118,8 +119,7 @@ def test_sigterm_under_load(
     server = start(tmp_path / "data")
     server.wait_until_ready()
     running = load(server, THREADS)
-    while len(running.answered) < 50:
-        time.sleep(0.01)
+    until(lambda: len(running.answered) >= 50)
     assert server.stop() == 0
     running.join()
 
@@ -136,8 +136,7 @@ def test_sigkill_under_load(
         server = start(tmp_path / "data")
         server.wait_until_ready()
         running = load(server, THREADS)
-        while len(running.answered) < 20:
-            time.sleep(0.005)
+        until(lambda: len(running.answered) >= 20)  # noqa: B023  called now
         time.sleep(0.037 * attempt)
         server.stop(signal.SIGKILL)
         running.join()
@@ -166,8 +165,7 @@ def test_sigkill_while_issuing(start: "Start", tmp_path: Path) -> None:
         for thread in threads:
             thread.start()
         enough = len(issued) + 20
-        while len(issued) < enough:
-            time.sleep(0.005)
+        until(lambda: len(issued) >= enough)  # noqa: B023  called now
         server.stop(signal.SIGKILL)
         for thread in threads:
             thread.join()
@@ -204,19 +202,16 @@ def test_full_disk(start: "Start", load: "Callable[[Server, int], Load]", tmp_pa
     server = start(data)
     server.wait_until_ready()
     running = load(server, 4)
-    while len(running.answered) < 20:
-        time.sleep(0.005)
+    until(lambda: len(running.answered) >= 20)
     largest = max(each.stat().st_size for each in data.iterdir() if each.is_file())
     _, never = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (largest, never))
-    while len(running.refused) < 20:
-        time.sleep(0.005)
+    until(lambda: len(running.refused) >= 20)
     assert {status for status, _ in running.refused} == {503}
     assert server.get("/checkpoint")[0] == 200
     resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (never, never))
     enough = len(running.answered) + 20
-    while len(running.answered) < enough:
-        time.sleep(0.005)
+    until(lambda: len(running.answered) >= enough)
     assert server.stop() == 0
     running.join()
 
@@ -305,7 +300,7 @@ def test_bad_http(start: "Start", tmp_path: Path) -> None:
         b"POST /api/v2/log/entries HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * 100_000 + b"\r\n\r\n",
     ):
-        with socket.create_connection(address, timeout=10) as connection:
+        with socket.create_connection(address, timeout=SECONDS) as connection:
             connection.sendall(sent)
             connection.shutdown(socket.SHUT_WR)
             answer = connection.recv(65536)

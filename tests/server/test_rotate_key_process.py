@@ -7,18 +7,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.server.conftest import until
+from tests.server.test_hosts import URL, options
 from tests.server.test_opening import Crash, crashing
 from tests.server.test_ownership import copy_host
 from tests.server.test_rotation_process import run as run_log
-from tests.server.test_workers import until
+from tests.servers.fixtures import S3_ENVIRON
 from touchplate.errors import SettingsError, TouchplateError, UnavailableError, VerificationError
 from touchplate.formats.bundle import Bundle
 from touchplate.formats.signing_config import ClientTrustConfig, parse_client_trust_config
@@ -53,7 +56,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def touchplate(*words: str) -> subprocess.CompletedProcess[str]:
+def touchplate(
+    *words: str, environ: Mapping[str, str] = MappingProxyType({})
+) -> subprocess.CompletedProcess[str]:
     """Run our command."""
     return subprocess.run(
         (sys.executable, "-m", "touchplate.cli.__main__", *words),
@@ -61,7 +66,7 @@ def touchplate(*words: str) -> subprocess.CompletedProcess[str]:
         text=True,
         timeout=120,
         check=False,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/")},
+        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environ},
     )
 
 
@@ -80,9 +85,13 @@ def listed(data: Path) -> dict[str, str]:
 
 
 def trust(server: "Server") -> ClientTrustConfig:
-    """Fetch what clients are to know now."""
+    """Fetch what clients are to know now; what they sign with is at this server."""
     answer = HttpTransport().request("GET", f"{server.url}/trust_config.json")
-    return parse_client_trust_config(answer.body)
+    here = answer.body.replace(URL.encode(), server.url.encode())
+    return ClientTrustConfig(
+        parse_client_trust_config(answer.body).trusted_root,
+        parse_client_trust_config(here).signing_config,
+    )
 
 
 @contextmanager
@@ -324,6 +333,101 @@ def test_two_hosts(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught, opened(two, storage):
         pass
     assert caught.value.code == "KEY_NOT_FOUND"
+
+
+class Hosts:
+    """Two hosts of one instance on PostgreSQL and S3, with two workers each, and their people."""
+
+    def __init__(self, start: "Start", database: str, objects: str, folder: Path) -> None:
+        given = (*options(database, objects), "--workers", "2")
+        self.one, self.two = folder / "one", folder / "two"
+        self.first = start(self.one, *given, environ=S3_ENVIRON)
+        self.first.wait_until_listening()
+        copy_host(self.one, self.two)
+        self.second = start(self.two, *given, environ=S3_ENVIRON)
+        self.second.wait_until_listening()
+        self._storage = ("--database", database, "--objects", objects)
+        self.people = [People(each, self.one, 2) for each in (self.first, self.second)]
+        for each in self.people:
+            each.more(5)
+
+    def rotate(self, *words: str) -> str:
+        """Run `touchplate rotate …` on the first host."""
+        at = (*self._storage, "--data", str(self.one))
+        done = touchplate("rotate", *words, *at, environ=S3_ENVIRON)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def wait_until_signs(self, *names: str) -> None:
+        """Wait until these keys sign."""
+
+        def has_changed() -> bool:
+            rows = json.loads(self.rotate("list", "--json"))["keys"]
+            return set(names) <= {row["name"] for row in rows if row["state"] == "signs"}
+
+        until(has_changed)
+
+    def end(self, *roles: str) -> None:
+        """End both; all that was made is believed, and each key of these roles has signed."""
+        for each in self.people:
+            each.stop()
+        root, issuer = trust(self.first).trusted_root, f"{URL}/oidc"
+        for each in self.people:
+            check_all(root, issuer, each.made)
+        for role in roles:
+            counts = count_by_key(root, issuer, role, self.people[0].made)
+            assert all(counts)
+            assert sum(counts) == len(self.people[0].made)
+        for server in (self.first, self.second):
+            assert server.stop() == 0
+            assert "Traceback" not in server.failure()
+            assert self._storage[1] not in server.failure()
+
+
+def test_hosts_under_load(
+    start: "Start", new_postgres: Callable[[], str], new_s3: Callable[[], str], tmp_path: Path
+) -> None:
+    """While people sign with two hosts every role's key is exchanged at once: nobody is refused."""
+    hosts = Hosts(start, new_postgres(), new_s3(), tmp_path)
+    for role in ROLES:
+        hosts.rotate(role, "--prepare")
+        copy_key(hosts.one, hosts.two, f"{role}-2")
+        hosts.rotate(role, "--overlap", "0")
+    hosts.wait_until_signs(*(f"{role}-2" for role in ROLES))
+    for each in hosts.people:
+        each.more(25)
+    hosts.end(*ROLES)
+    assert [each.refused for each in hosts.people] == [[], []]
+
+
+def test_host_without_the_key(
+    start: "Start", new_postgres: Callable[[], str], new_s3: Callable[[], str], tmp_path: Path
+) -> None:
+    """A host that gets the key too late refuses until then; the other one goes on.
+
+    Nothing that either has signed is not believed.
+    """
+    hosts = Hosts(start, new_postgres(), new_s3(), tmp_path)
+    hosts.rotate("tsa", "--overlap", "5s")
+    until(lambda: bool(hosts.people[1].refused))
+    assert {type(each) for each in hosts.people[1].refused} == {UnavailableError}
+    until(lambda: hosts.second.get("/readyz")[0] == 503)
+    copy_key(hosts.one, hosts.two, "tsa-2")
+    # Each worker finds it by itself; which one answers is chance.
+    for _ in range(10):
+        until(lambda: hosts.second.get("/readyz")[0] == 200)
+    hosts.people[0].more(10)
+    hosts.end("tsa")
+    assert hosts.people[0].refused == []
+    assert "tsa-2" in hosts.second.failure()
+
+
+def copy_key(one: Path, two: Path, name: str) -> None:
+    """Copy a key to another host."""
+    path = two / "keys" / f".{name}"
+    path.touch(0o600)
+    path.write_bytes((one / "keys" / f"{name}.pem").read_bytes())
+    path.rename(two / "keys" / f"{name}.pem")
 
 
 def test_two_hosts_decide_at_once(tmp_path: Path) -> None:

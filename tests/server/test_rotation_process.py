@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.server.test_workers import until
+from tests.server.conftest import until
 from touchplate.server import lineage as lineage_room
 from touchplate.server import rotation
 from touchplate.server.data import DataFolder
@@ -31,7 +31,7 @@ def run(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
         (sys.executable, "-m", "touchplate.cli.__main__", "log", *words, "--data", str(data)),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
         env={"PATH": os.environ["PATH"], "HOME": str(data.parent)},
     )
@@ -117,7 +117,7 @@ def test_freeze(start: "Start", load: "type[Load]", tmp_path: Path) -> None:
     assert server.get("/checkpoint")[1].decode() == checkpoint
     assert run(data, "rotate").returncode == 0
     # Each worker that was told that the log is frozen looks now and then.
-    time.sleep(7)
+    until(lambda: sum("tlog-2 takes entries" in line for line in server.errors) == 2)
     after = load(server, 2)
     until(lambda: len(after.answered) > 10)
     after.stop()

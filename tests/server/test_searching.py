@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.server.conftest import until
 from touchplate.entries.terms import terms
 
 if TYPE_CHECKING:
@@ -20,16 +21,17 @@ SECONDS = 90
 
 def ask(server: "Server", query: str = "") -> dict[str, Any]:
     """Search; again if the worker that was asked had just been killed."""
-    for _ in range(20):
+    deadline = time.monotonic() + SECONDS
+    while True:
         try:
             status, body = server.get(f"/api/search?{query}")
         except (OSError, HTTPException):
+            assert time.monotonic() < deadline, "nobody answers"
             time.sleep(0.1)
             continue
         assert status == 200, body
         answer: dict[str, Any] = json.loads(body)
         return answer
-    raise AssertionError("nobody answers")
 
 
 @pytest.mark.slow
@@ -39,7 +41,8 @@ def test_workers_killed(start: "Start", load: "type[Load]", tmp_path: Path) -> N
     server.wait_until_ready()
     adding = load(server, 2, again=True)
     for _ in range(3):
-        time.sleep(1)
+        enough = len(adding.answered) + 20
+        until(lambda: len(adding.answered) > enough)  # noqa: B023  called now
         os.kill(server.workers()[0], signal.SIGKILL)
     adding.stop()
 
