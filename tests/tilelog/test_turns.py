@@ -1,10 +1,14 @@
 """Writers that take turns: what gathers meanwhile, and how one takes up what another wrote."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from threading import Event
 
 from tests.tilelog.places import Place, fill, submission
 from touchplate.merkle.edge import EMPTY_EDGE, Edge
-from touchplate.storage.database import LogState
+from touchplate.storage.database import LogState, LogTransaction
+from touchplate.storage.memory import MemoryLog
+from touchplate.storage.objects import MemoryObjects
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.tiles import Tiles
 
@@ -16,12 +20,31 @@ def state_of(place: Place) -> LogState:
     return state
 
 
-def test_gathers_until_its_turn(log: TileLog, place: Place) -> None:
+class Watched(MemoryLog):
+    """A database that says when somebody asks for its lock."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = Event()
+
+    def transaction(self) -> AbstractContextManager[LogTransaction]:
+        """Note it, and begin."""
+        self.asked.set()
+        return super().transaction()
+
+
+def test_gathers_until_its_turn() -> None:
     """What comes while somebody else has the database's lock goes into one batch."""
-    with place.database.transaction():
-        futures = [log.append(submission(number)) for number in range(20)]
-        assert not any(future.done() for future in futures)
+    database = Watched()
+    place = Place(database, MemoryObjects())
+    log = place.open()
+    with database.transaction():
+        database.asked.clear()
+        futures = [log.append(submission(0))]
+        assert database.asked.wait(60)
+        futures += [log.append(submission(number)) for number in range(1, 20)]
     receipts = [future.result(60) for future in futures]
+    place.close()
 
     assert [receipt.index for receipt in receipts] == list(range(20))
     assert {receipt.checkpoint.size for receipt in receipts} == {20}
