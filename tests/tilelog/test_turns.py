@@ -1,6 +1,7 @@
 """Writers that take turns: what gathers meanwhile, and how one takes up what another wrote."""
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event
 
@@ -27,10 +28,12 @@ class Watched(MemoryLog):
         super().__init__()
         self.asked = Event()
 
-    def transaction(self) -> AbstractContextManager[LogTransaction]:
+    @contextmanager
+    def transaction(self) -> Iterator[LogTransaction]:
         """Note it, and begin."""
         self.asked.set()
-        return super().transaction()
+        with super().transaction() as transaction:
+            yield transaction
 
 
 def test_gathers_until_its_turn() -> None:
