@@ -50,8 +50,8 @@ ADVICE: dict[str, str] = {
     "SCT_INVALID": _KNOWN_SIGNER,
     "SERVICE_UNAVAILABLE": "try again later, or ask the operator of the instance",
     "SUBJECT_MISMATCH": "the statement is about other files: get the file again from its publisher",
-    "TIMESTAMP_INVALID": "fetch the trust root again: touchplate trust refresh; else ask the signer "
-    "to sign again",
+    "TIMESTAMP_INVALID": "fetch the trust root again: touchplate trust refresh; or ask the "
+    "signer to sign again",
     "TOKEN_MALFORMED": "give the token itself, or a file that holds it and nothing else",
     "TOKEN_REFUSED": "get a new identity token for this instance",
     "TRUST_ROOT_INVALID": "get the trusted root again: touchplate trust refresh",
