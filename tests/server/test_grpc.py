@@ -1,5 +1,6 @@
 """The gRPC server: where it listens, what it says of itself, how it ends."""
 
+import contextlib
 import socket
 import subprocess
 import sys
@@ -110,6 +111,44 @@ def test_reflection(version: str) -> None:
         published = v2.DESCRIPTOR.message_types_by_name
         assert {message.name for message in found.message_type} == set(published)
     server.stop(1)
+
+
+def test_counted() -> None:
+    """Each call is told of with how it ended; a method that there is not, never: it is made up."""
+    told: list[tuple[str, str, str]] = []
+
+    def call(how: bytes, context: grpc.ServicerContext) -> bytes:
+        if how == b"crash":
+            raise ZeroDivisionError
+        if how == b"refuse":
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no")
+        if how == b"cancel":
+            context.abort(grpc.StatusCode.CANCELLED, "gave up")
+        return b"done"
+
+    handlers = {"Do": grpc.unary_unary_rpc_method_handler(call)}
+    service = Service(NAME, grpc.method_handlers_generic_handler(NAME, handlers))
+    server = serve_grpc([service], LOOPBACK, observe=lambda *each: told.append(each))
+    ends = {
+        b"": "OK",
+        b"refuse": "InvalidArgument",
+        b"cancel": "Canceled",
+        b"crash": "Unknown",
+    }
+    with channel(server) as to:
+        for how in ends:
+            with contextlib.suppress(grpc.RpcError):
+                assert to.unary_unary(f"/{NAME}/Do")(how, timeout=SECONDS) == b"done"
+        for path in (f"/{NAME}/MadeUp", "/made.Up/Do", "/x"):
+            with pytest.raises(grpc.RpcError):
+                to.unary_unary(path)(b"", timeout=SECONDS)
+        assert check(to, NAME) == health_pb2.HealthCheckResponse.SERVING
+    server.stop(1)
+
+    assert told == [
+        *((NAME, "Do", code) for code in ends.values()),
+        ("grpc.health.v1.Health", "Check", "OK"),
+    ]
 
 
 def test_end() -> None:

@@ -109,6 +109,8 @@ def test_metrics_format() -> None:
     text = metrics.render({'x{a="1"}': 1893456000.0, 'x{a="2"}': 0, "y": 0.5}).decode()
 
     assert text == (
+        "# TYPE fulcio_new_certs counter\n"
+        "fulcio_new_certs 0\n"
         "# TYPE touchplate_http_requests_total counter\n"
         'touchplate_http_requests_total{method="GET",route="/a",status="200"} 1\n'
         "# TYPE x gauge\n"

@@ -85,6 +85,7 @@ from touchplate.server.searching import follow_tree, index_details, index_figure
 from touchplate.server.settings import LogSettings, Origin, ServeSettings
 from touchplate.server.succession import ROLES, Succession, Tenure
 from touchplate.server.timekeeping import open_timekeeping, tell_time
+from touchplate.server.upstream_metrics import upstream_gauges
 from touchplate.server.vault import Vault, open_chain
 from touchplate.server.witnessing import Keeper, Witnessing, open_witnessing, vkeys_route
 from touchplate.storage.database import LogDatabase
@@ -289,9 +290,10 @@ def build(
             },
         )
         if index is not None:
+            of_trees = health.figures
             health = replace(
                 health,
-                figures=lambda: {**tree_figures(lineage), **index_figures(index)},
+                figures=lambda: {**of_trees(), **index_figures(index)},
                 details=lambda: {**tree_details(lineage), **index_details(index)},
             )
         health = tell_time(health, clock, now)
@@ -587,6 +589,6 @@ def _health(
         },
         expiries=expiries,
         metrics=metrics,
-        figures=partial(tree_figures, lineage),
+        figures=lambda: {**tree_figures(lineage), **upstream_gauges(expiries(), now())},
         details=partial(tree_details, lineage),
     )

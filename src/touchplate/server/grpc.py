@@ -4,11 +4,11 @@ grpcio runs the calls in threads; what takes long in them, signatures and disk, 
 interpreter's lock. Imported only where an address for it is set.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from google.protobuf.message import Message
@@ -36,6 +36,11 @@ _OPTIONS: Final = (
 
 # The messages of version 1 are those of version 1alpha, which the library speaks.
 _REFLECTION_V1: Final = "grpc.reflection.v1.ServerReflection"
+
+
+# Told of each call of a method that there is when it has ended: service, method and code, which is
+# spelled as Go spells it, for that is how dashboards know it: InvalidArgument.
+Observer = Callable[[str, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ def serve_grpc(
     tls: tuple[Path, Path] | None = None,
     share_port: bool = False,
     max_calls: int = MAX_CALLS,
+    observe: Observer | None = None,
 ) -> GrpcServer:
     """Start to answer; `stop` the server that is given back.
 
@@ -83,6 +89,7 @@ def serve_grpc(
     server = grpc.server(
         executor,
         handlers=[service.handler for service in services],
+        interceptors=() if observe is None else (_Counting(observe),),
         options=(*_OPTIONS, ("grpc.so_reuseport", int(share_port))),
         maximum_concurrent_rpcs=max_calls,
     )
@@ -96,6 +103,59 @@ def serve_grpc(
         checks.set(name, health_pb2.HealthCheckResponse.SERVING)
     server.start()
     return running
+
+
+class _Counting(grpc.ServerInterceptor):  # type: ignore[misc]  # grpc has no types
+    """Tells of each unary call how it ended."""
+
+    def __init__(self, observe: Observer) -> None:
+        self._observe = observe
+        self._counted: dict[str, grpc.RpcMethodHandler] = {}  # by method; there are few
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None],
+        details: grpc.HandlerCallDetails,
+    ) -> grpc.RpcMethodHandler | None:
+        """Give the handler of a call; none is left as it is, for its name is the client's word."""
+        counted = self._counted.get(details.method)
+        if counted is not None:
+            return counted
+        handler = continuation(details)
+        if handler is None or handler.unary_unary is None:
+            return handler
+        _, service, method = details.method.split("/")
+        counted = grpc.unary_unary_rpc_method_handler(
+            self._counting(handler.unary_unary, service, method),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        self._counted[details.method] = counted
+        return counted
+
+    def _counting(
+        self, call: Callable[[Any, grpc.ServicerContext], Any], service: str, method: str
+    ) -> Callable[[Any, grpc.ServicerContext], Any]:
+        def answer(request: Any, context: grpc.ServicerContext) -> Any:  # noqa: ANN401  any message
+            try:
+                found = call(request, context)
+            except Exception:
+                code = context.code() or grpc.StatusCode.UNKNOWN
+                self._observe(service, method, _in_go(code))
+                raise
+            self._observe(service, method, _in_go(grpc.StatusCode.OK))
+            return found
+
+        return answer
+
+
+def _in_go(code: grpc.StatusCode) -> str:
+    """Spell a code as Go does."""
+    if code is grpc.StatusCode.OK:
+        return "OK"
+    if code is grpc.StatusCode.CANCELLED:
+        return "Canceled"
+    return "".join(word.capitalize() for word in code.name.split("_"))
 
 
 def _add_reflection(server: grpc.Server, names: Sequence[str]) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from touchplate import __version__
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.server import ownership
 from touchplate.server.counts import Counts, own_counts
 from touchplate.server.lineage import Lineage
+from touchplate.server.upstream_metrics import name_grpc, upstream_counters
 from touchplate.storage.objects import ObjectStore
 from touchplate.tilelog.log import TileLog
 from touchplate.tlog import Shards
@@ -90,11 +92,17 @@ class Metrics:
             self._names[method, pattern, status] = name
         self.counts.add(name)
 
+    def observe_grpc(self, service: str, method: str, code: str) -> None:
+        """Count one gRPC call of a method of ours; `code` is how it ended, as Go writes it."""
+        self.counts.add(name_grpc(service, method, code))
+
     def render(self, figures: Mapping[str, float]) -> bytes:
         """Give all in the Prometheus text format; `figures` are gauges by name and labels."""
         lines: list[str] = []
+        own = self.counts.total()
+        counters = sorted({**own, **upstream_counters(own)}.items())
         for kind, samples in (
-            ("counter", {name: f"{count}" for name, count in sorted(self.counts.total().items())}),
+            ("counter", {name: f"{count}" for name, count in counters}),
             ("gauge", {name: _text(value) for name, value in figures.items()}),
         ):
             typed: set[str] = set()
@@ -180,7 +188,8 @@ def routes(health: Health) -> tuple[Route, ...]:
 
 
 def _render(health: Health) -> bytes:
-    figures: dict[str, float] = {
+    figures: dict[str, float] = {f'touchplate_build_info{{version="{__version__}"}}': 1}
+    figures |= {
         f'touchplate_log_size{{log="{name}"}}': size for name, size in health.sizes().items()
     }
     for name, at in health.expiries().items():

@@ -111,6 +111,7 @@ def _speaking_grpc(
         asked.listen,
         tls=asked.tls,
         share_port=settings.workers > 1,
+        observe=deployment.health.metrics.observe_grpc,
     )
     log.info("gRPC on port %d", server.port)
     try:
