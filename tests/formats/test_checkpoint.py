@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchplate.errors import MalformedError, TouchplateError, VerificationError
+from touchplate.formats import checkpoint as checkpoint_module
 from touchplate.formats.checkpoint import (
     MAX_CHECKPOINT_BYTES,
     Checkpoint,
@@ -190,3 +191,84 @@ def test_encode_refuses(origin: str, size: int, root: bytes, extension: str) -> 
 def test_empty_root() -> None:
     """The root of the empty tree is the hash of nothing."""
     assert sha256(b"").digest() == EMPTY_ROOT
+
+
+SIGNER = generate("ecdsa-p256")
+NAME = "log.example"
+TEXTS = [
+    ("log.example\n7\n{root}\n", True),
+    ("log.example - 42\n7\n{root}\n", True),
+    ("log.example\n7\n{root}\nmore\n", False),
+    ("log.example\n07\n{root}\n", False),
+    ("log.example\n-7\n{root}\n", False),
+    ("log.example\n9223372036854775808\n{root}\n", False),
+    ("log.example\n\u0663\n{root}\n", False),
+    ("log.example\n7\nAAAA\n", False),
+    ("log.example\n7\n{root}=\n", False),
+    ("log.example\n7\n", False),
+    ("log\texample\n7\n{root}\n", False),
+    ("log\x7fexample\n7\n{root}\n", False),
+    ("l\u00f6g\n7\n{root}\n", True),
+    ("\u2028\n7\n{root}\n", False),
+    ("\ud800\n7\n{root}\n", False),
+    ("\n7\n{root}\n", False),
+    ("log.example\n\n7\n{root}\n", False),
+]
+
+
+def opening(way: str, envelope: str, *, v1: bool) -> Checkpoint | str | None:
+    """Give what one of the ways says of a checkpoint by our key; its code if it refuses."""
+    key = SIGNER.public_key
+    verifier = rekor_v1_verifier(key) if v1 else note_verifier(NAME, key)
+    found: Checkpoint | None
+    try:
+        found = getattr(checkpoint_module, way)(envelope, verifier, v1=v1)
+    except TouchplateError as error:
+        return error.code
+    return found
+
+
+@pytest.mark.parametrize("v1", [False, True])
+@pytest.mark.parametrize("name", [NAME, "other.example", "l\u00f6g"])
+@pytest.mark.parametrize(("text", "is_usual"), TEXTS)
+def test_short_way(text: str, is_usual: bool, name: str, v1: bool) -> None:
+    """A plain checkpoint is opened in the short way, as the general way opens it; no other is."""
+    text = text.format(root=b64encode(ROOT).decode())
+    octets = text.encode(errors="surrogatepass")
+    key = SIGNER.public_key
+    hint = (rekor_v1_verifier(key) if v1 else note_verifier(NAME, key)).hint
+    line = b64encode(hint + SIGNER.sign(octets)).decode()
+    envelope = f"{text}\n\u2014 {name} {line}\n"
+    short = opening("_open_usual", envelope, v1=v1)
+    general = opening("_open_any", envelope, v1=v1)
+    is_named = name.isascii() if v1 else name == NAME and text.startswith(NAME + "\n")
+    assert (short is not None) == (is_usual and is_named)
+    assert short in (None, general)
+    assert opening("open_checkpoint", envelope, v1=v1) == general
+
+
+@pytest.mark.parametrize("v1", [False, True])
+def test_short_way_at_each_character(v1: bool) -> None:
+    """With any character changed or gone the short way knows nothing, or the general one agrees."""
+    text = f"{NAME}\n7\n{b64encode(ROOT).decode()}\n"
+    line = b64encode(SIGNER.public_key.key_id[:4] + SIGNER.sign(text.encode())).decode()
+    envelope = f"{text}\n\u2014 {NAME} {line}\n"
+    assert isinstance(opening("_open_usual", envelope, v1=v1), Checkpoint)
+    for place in range(len(envelope)):
+        for other in (
+            "",
+            "0",
+            " ",
+            "\n",
+            "\t",
+            "=",
+            "\u2014",
+            "\ud800",
+            chr(ord(envelope[place]) ^ 1),
+        ):
+            changed = envelope[:place] + other + envelope[place + 1 :]
+            short = opening("_open_usual", changed, v1=v1)
+            if short is not None:
+                assert short == opening("_open_any", changed, v1=v1)
+                # In a v1 note the line's name may be any, and the last bits of base64 as well.
+                assert changed.startswith(text)

@@ -7,9 +7,16 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-from touchplate.errors import MalformedError
+from touchplate.errors import MalformedError, VerificationError
 from touchplate.formats.base64text import base64_text, parse_base64
-from touchplate.formats.note import Note, NoteVerifier, parse_note
+from touchplate.formats.note import (
+    KEY_HINT_BYTES,
+    Note,
+    NoteVerifier,
+    is_note_name,
+    parse_note,
+)
+from touchplate.keys.public import check_signature
 from touchplate.merkle.tree import RootHash
 
 MAX_CHECKPOINT_BYTES: Final = 65_536
@@ -35,6 +42,10 @@ def open_checkpoint(envelope: str, verifier: NoteVerifier, *, v1: bool) -> Check
     origin both have the log's name. Raises CHECKPOINT_MALFORMED, CHECKPOINT_KEYHINT and
     CHECKPOINT_SIGNATURE.
     """
+    return _open_usual(envelope, verifier, v1=v1) or _open_any(envelope, verifier, v1=v1)
+
+
+def _open_any(envelope: str, verifier: NoteVerifier, *, v1: bool) -> Checkpoint:
     note = _parse_envelope(envelope)
     checkpoint = parse_checkpoint(note)
     verifier.check(note, any_name=v1)
@@ -45,6 +56,36 @@ def open_checkpoint(envelope: str, verifier: NoteVerifier, *, v1: bool) -> Check
             expected=verifier.name,
             found=checkpoint.origin,
         )
+    return checkpoint
+
+
+def _open_usual(envelope: str, verifier: NoteVerifier, *, v1: bool) -> Checkpoint | None:
+    """The same of a checkpoint without extensions, signed once; None says nothing.
+
+    All but the signature is compared or read in place, where the general way takes the note apart
+    line by line for whoever may have signed it.
+    """
+    lines = envelope.split("\n")
+    if len(lines) != 6 or len(envelope) > MAX_CHECKPOINT_BYTES:
+        return None
+    origin, size, root, empty, line, last = lines
+    dash, _, named = line.partition(" ")
+    name, _, encoded = named.partition(" ")
+    is_named = name == verifier.name if not v1 else name.isascii() and is_note_name(name)
+    # What is printable holds no control character, and no half of a surrogate pair.
+    if empty or last or dash != "\u2014" or not (is_named and origin and origin.isprintable()):
+        return None
+    if not v1 and origin != name:
+        return None
+    try:
+        octets = parse_base64(encoded)
+        checkpoint = Checkpoint(origin, parse_size(size), _parse_root(root))
+        if octets[:KEY_HINT_BYTES] != verifier.hint:
+            return None
+        text = f"{origin}\n{size}\n{root}\n".encode()
+        check_signature(verifier.key, octets[KEY_HINT_BYTES:], text, verifier.algorithm)
+    except (ValueError, MalformedError, VerificationError):
+        return None
     return checkpoint
 
 

@@ -17,7 +17,7 @@ from touchplate.formats.timestamp import GRANTED, TimestampToken
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
 from touchplate.verify.options import Options
-from touchplate.verify.trust import Stamper, Trust, is_covered, lists_leaf, voice_of
+from touchplate.verify.trust import Stamper, Trust, is_covered, voice_of
 from touchplate.verify.verdict import VerifiedTime
 from touchplate.verify.x509_signature import RSA_ENCRYPTION, check_x509_signature
 
@@ -141,16 +141,17 @@ def _signer(token: TimestampToken, trust: Trust, number: int) -> Certificate | N
     A certificate in the token counts for nothing by itself: `Trust.stamper` decides. It is asked
     only if the entry lists no leaf, and then must be named by the signer and lead to the entry.
     """
-    entry = trust.stamp_authorities[number].entry
-    if lists_leaf(entry):
-        return entry.chain[0] if _names(token, entry.chain[0]) else None
+    authority = trust.stamp_authorities[number]
+    leaf = authority.leaf
+    if leaf is not None:
+        return leaf if _names(token, leaf) else None
     for der in token.certificates:
         try:
             certificate = parse_certificate(der)
         except MalformedError:
             continue
         if _names(token, certificate) and certificate.issuer_der in (
-            authority.subject_der for authority in entry.chain
+            listed.subject_der for listed in authority.entry.chain
         ):
             return certificate
     return None

@@ -32,6 +32,8 @@ class Authority(NamedTuple):
 
     entry: CertificateAuthority
     anchored: Anchored
+    leaf: Certificate | None = None
+    """The certificate that signs, if the entry begins with it and not with an authority's."""
 
 
 class Stamper(NamedTuple):
@@ -42,12 +44,8 @@ class Stamper(NamedTuple):
     not_before: datetime
     not_after: datetime
     """The window in which the whole path is valid, both ends inside."""
-
-    @property
-    def voice(self) -> Voice:
-        """What it counts as."""
-        key_id = self.certificate.public_key.key_id
-        return Voice(self.entry.operator or self.entry.uri or key_id.hex(), key_id)
+    voice: Voice
+    """What it counts as."""
 
 
 class Trust:
@@ -74,7 +72,7 @@ class Trust:
             for entry in root.certificate_authorities
         )
         self.stamp_authorities: Final = tuple(
-            Authority(entry, Anchored(entry.chain, TIME_STAMPING))
+            Authority(entry, Anchored(entry.chain, TIME_STAMPING), _listed_leaf(entry))
             for entry in root.timestamp_authorities
         )
         self.timestamps: Final = TimestampReader()
@@ -134,10 +132,12 @@ def count_voices(voices: Collection[Voice]) -> int:
     return min(len({voice.operator for voice in voices}), len({voice.key_id for voice in voices}))
 
 
-def lists_leaf(entry: CertificateAuthority) -> bool:
-    """Whether the entry begins with the certificate that signs, and not with an authority."""
-    constraints = entry.chain[0].basic_constraints
-    return constraints is None or not constraints.is_ca
+def _listed_leaf(entry: CertificateAuthority) -> Certificate | None:
+    try:
+        constraints = entry.chain[0].basic_constraints
+    except MalformedError:
+        return entry.chain[0]  # which is refused when somebody signs with it
+    return entry.chain[0] if constraints is None or not constraints.is_ca else None
 
 
 def _by_id(logs: Iterable[TransparencyLog]) -> dict[bytes, tuple[TransparencyLog, ...]]:
@@ -164,8 +164,10 @@ def _stamper(authority: Authority, certificate: Certificate) -> Stamper:
     if usage is not None and not usage & {"digitalSignature", "nonRepudiation"}:
         raise VerificationError("TIMESTAMP_INVALID", "the signer's key is not for signing")
     check_extensions(certificate)
-    if len(entry.chain) == 1 and lists_leaf(entry):  # the leaf itself is the anchor
-        return Stamper(entry, certificate, certificate.not_before, certificate.not_after)
+    key_id = certificate.public_key.key_id
+    voice = Voice(entry.operator or entry.uri or key_id.hex(), key_id)
+    if len(entry.chain) == 1 and authority.leaf is not None:  # the leaf itself is the anchor
+        return Stamper(entry, certificate, certificate.not_before, certificate.not_after, voice)
     problem = VerificationError("TIMESTAMP_INVALID", "no authority listed issued the signer")
     for issuer in authority.anchored.issuers(certificate.issuer_der):
         try:
@@ -180,6 +182,7 @@ def _stamper(authority: Authority, certificate: Certificate) -> Stamper:
             certificate,
             max(certificate.not_before, issuer.not_before),
             min(certificate.not_after, issuer.not_after),
+            voice,
         )
     raise problem
 
