@@ -18,7 +18,6 @@ from typing import Any, Final
 from touchplate.errors import UnavailableError
 from touchplate.storage.connections import LOST, Address, Link, Links, translated
 from touchplate.storage.database import (
-    BUNDLE_WIDTH,
     HASH_SIZE,
     LogState,
     LogTransaction,
@@ -128,9 +127,10 @@ class PostgresLog:
         """Give the segments that hold entries in [start, stop)."""
         rows = self._readers.fetch(
             "SELECT first, records, hashes, stamps FROM segments"
-            " WHERE log = $1 AND first >= $2 AND first < $3 ORDER BY first",
+            " WHERE log = $1 AND first < $3 AND first >= coalesce((SELECT max(first)"
+            " FROM segments WHERE log = $1 AND first <= $2), 0) ORDER BY first",
             self._log,
-            start - start % BUNDLE_WIDTH,
+            start,
             stop,
         )
         found = [Segment(*row) for row in rows]

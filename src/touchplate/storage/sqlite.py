@@ -16,7 +16,6 @@ import apsw
 
 from touchplate.errors import SettingsError, UnavailableError
 from touchplate.storage.database import (
-    BUNDLE_WIDTH,
     LogState,
     LogTransaction,
     PublishedCheckpoint,
@@ -112,10 +111,11 @@ class SQLiteLog:
     def segments(self, start: int, stop: int) -> list[Segment]:
         """Give the segments that hold entries in [start, stop)."""
         with self._reading, _translated(self._path):
+            # From the one that `start` is in: the bundle's earlier ones may be hundreds of KB.
             rows = self._reader.execute(
-                "SELECT first, records, hashes, stamps FROM segments"
-                " WHERE first >= ? AND first < ? ORDER BY first",
-                (start - start % BUNDLE_WIDTH, stop),
+                "SELECT first, records, hashes, stamps FROM segments WHERE first < ?2 AND first >="
+                " coalesce((SELECT max(first) FROM segments WHERE first <= ?1), 0) ORDER BY first",
+                (start, stop),
             ).fetchall()
         found = [Segment(*cast("tuple[int, bytes, bytes, bytes]", row)) for row in rows]
         return [segment for segment in found if segment.first + segment.count > start]
