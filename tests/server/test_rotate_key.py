@@ -2,16 +2,18 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from touchplate.ca import SigningRequest
-from touchplate.errors import TouchplateError, VerificationError
+from touchplate.errors import TouchplateError, UnavailableError, VerificationError
 from touchplate.formats import ct
 from touchplate.formats.bundle import Bundle
+from touchplate.formats.certificate import parse_certificate
+from touchplate.formats.certificate_builder import find_broken_link
 from touchplate.formats.trusted_root import (
     CertificateAuthority,
     TransparencyLog,
@@ -322,6 +324,56 @@ def test_a_root_near_its_end(world: World, role: str) -> None:
     world.rotate_key(role, new_root=True)
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_clients_are_told_first(world: World, role: str) -> None:
+    """A process that cannot tell clients of the new key does not use it.
+
+    Nor does it use the old one beyond its time: until clients are told it refuses.
+    """
+    with beside(world) as (other, transport):
+        told = other.authorities.publish
+        for publish in (lambda: False, _fail):
+            other.authorities.publish = publish
+            world.rotate_key(role, HOUR)
+            with suppress(UnavailableError):
+                other.follow()
+            number = len(other.authorities.lines[role].tenures) - 1
+            assert made_by(world, sign_by(world, transport, b"1"), b"1", role) == number - 1
+            world.clock.advance(HOUR)
+            with suppress(UnavailableError):
+                other.follow()
+            with pytest.raises(UnavailableError):
+                other.health.checks[role]()
+            with pytest.raises(TouchplateError):
+                sign_by(world, transport, b"2")
+            check(world, world.sign(b"3"), b"3")
+            other.authorities.publish = told
+            other.follow()
+            assert made_by(world, sign_by(world, transport, b"4"), b"4", role) == number
+
+
+def _fail() -> bool:
+    raise UnavailableError("STORAGE_UNAVAILABLE", "the store is away")
+
+
+def test_a_certificate_that_is_on_its_way(world: World) -> None:
+    """Both signatures of a certificate are of one key, also if another one signs meanwhile."""
+    key = generate("ecdsa-p256")
+    request = SigningRequest(
+        world.token(), b"", key.public_key.pem().encode(), key.sign(EMAIL.encode())
+    )
+    issuance = world.deployment.certifying.issuance
+    draft = issuance.draft(request)
+    world.rotate_key("ca")
+    issued = draft.finish(issuance.submit(draft.chain).result(60))
+    first, second = world.deployment.authorities.lines["ca"].tenures
+    old = world.deployment.authorities.chain(first)
+    assert issued.chain == tuple(each.der for each in old)
+    leaf = parse_certificate(issued.leaf)
+    assert find_broken_link((leaf, *old)) is None
+    assert issuance.issue(request).chain[0] == second.certificates[0].der
+
+
 def test_trust_bundle(world: World) -> None:
     """The chain that issues comes first; the one to come and those before follow."""
 
@@ -337,6 +389,11 @@ def test_trust_bundle(world: World) -> None:
     assert bundle() == [both[1], first]
     roots = world.transport.request("GET", f"{world.url}/api/v1/rootCert").body
     assert roots.count(b"BEGIN CERTIFICATE") == 4
+    # One that another took the place of before its time is not published.
+    world.rotate_key("ca", HOUR)
+    assert len(bundle()) == 3
+    world.rotate_key("ca", timedelta(minutes=1))
+    assert len(bundle()) == 3
     # Old chains stay in the roots that the certificate log takes.
     listed = json.loads(world.transport.request("GET", f"{world.url}/ct/v1/get-roots").body)
     assert len(listed["certificates"]) == 2

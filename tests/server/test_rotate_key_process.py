@@ -458,6 +458,29 @@ def test_old_storage_is_refused(tmp_path: Path) -> None:
     assert json.loads((data / "instance.json").read_text())["format"] == 3
 
 
+def test_backup(tmp_path: Path) -> None:
+    """A backup has all logs and decisions; what is restored signs with the same keys."""
+    data, again = tmp_path / "data", tmp_path / "again"
+    with opened(data):
+        pass
+    for role in ROLES:
+        rotate(data, role, "--overlap", "0")
+    rotate(data, "tsa", "--overlap", "7d")
+    done = touchplate("backup", "--data", str(data), "--out", str(tmp_path / "backup.tar"))
+    assert done.returncode == 0, done.stderr
+    done = touchplate("restore", str(tmp_path / "backup.tar"), "--data", str(again))
+    assert done.returncode == 0, done.stderr
+    assert listed(again) == listed(data)
+    with opened(data) as before:
+        root = encode_trusted_root(before.trusted_root)
+    with opened(again) as after:
+        assert encode_trusted_root(after.trusted_root) == root
+        assert after.health.failures() == {}
+    checked = run_log(again, "check")
+    assert checked.returncode == 0, checked.stdout
+    assert "ct-2: whole" in checked.stdout
+
+
 def test_replace(tmp_path: Path) -> None:
     """An announced key is given back, not doubled; another one can take its place."""
     data = tmp_path / "data"

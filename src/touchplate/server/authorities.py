@@ -118,7 +118,7 @@ class Authorities:
         """Give the CA's chains: the one that issues first, the others newest first."""
         line = (lines or self._lines)[CA]
         active = line.at(self._now())
-        others = [each for each in reversed(line.tenures) if each is not active]
+        others = [each.tenure for each in reversed(_listed(line)) if each.tenure is not active]
         return tuple(self.chain(each) for each in (active, *others))
 
     def chain(self, tenure: Tenure) -> tuple[Certificate, ...]:

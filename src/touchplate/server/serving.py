@@ -231,7 +231,7 @@ async def renew(
 async def follow(
     deployment: Deployment, executor: Executor, seconds: float = FOLLOW_SECONDS
 ) -> None:
-    """Take up trees that another process has rotated the log to, for ever."""
+    """Take up trees and keys that another process has rotated to, for ever."""
     loop = asyncio.get_running_loop()
     told = ""
     while True:
@@ -242,5 +242,5 @@ async def follow(
         except TouchplateError as error:
             # It is tried again; the operator is told once.
             if told != str(error):
-                log.error("the log's next tree: %s: %s", error.code, error)  # noqa: TRY400
+                log.error("what was rotated to: %s: %s", error.code, error)  # noqa: TRY400
             told = str(error)
