@@ -591,3 +591,14 @@ def test_operators_chain(tmp_path: Path) -> None:
             ServeSettings(tmp_path, ca=CaSettings(chain=tmp_path / "x")), {}, now, Wish("ca", NOW)
         )
     assert "--chain" in str(caught.value.hint)
+
+
+def test_rotate_log(tmp_path: Path) -> None:
+    """`rotate log` is `log rotate`: the same keys, the same words."""
+    data = tmp_path / "data"
+    with opened(data):
+        pass
+    prepared = rotate(data, "log", "--prepare")
+    assert run_log(data, "rotate", "--prepare").stdout == prepared
+    assert "tlog-2 takes entries from now on" in rotate(data, "log")
+    assert "tlog-3 takes entries from now on" in run_log(data, "rotate").stdout
