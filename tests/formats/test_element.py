@@ -1,5 +1,6 @@
 """One DER element at a time."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +21,7 @@ from touchplate.formats.element import (
     oid_octets,
     oid_text,
     time,
+    utc_time,
 )
 
 
@@ -50,6 +52,56 @@ def test_not_der(data: str) -> None:
     ):
         with pytest.raises(DerError):
             read()
+
+
+@pytest.mark.parametrize("first", range(256))
+def test_every_length(first: int) -> None:
+    """What `expect` reads in place is what `element` reads, or refuses, of every header."""
+    for rest in (
+        "00",
+        "01",
+        "7f",
+        "80",
+        "81",
+        "ff",
+        "0000",
+        "0001",
+        "00ff",
+        "0100",
+        "017f",
+        "8000",
+    ):
+        header = bytes((OCTET_STRING, first)) + bytes.fromhex(rest)
+        for size in (0, 1, 127, 128, 129, 255, 256, 600):
+            data = header + bytes(size)
+            for end in (len(data), len(data) - 1, 3):
+                assert reading(expect, data, end) == reading(element, data, end)
+
+
+def reading(read: Callable[..., tuple[int, ...]], data: bytes, end: int) -> tuple[int, ...] | None:
+    """Give where the content is, None if the element is refused."""
+    try:
+        found = read(data, 0, end, OCTET_STRING) if read is expect else read(data, 0, end)[1:]
+    except DerError:
+        return None
+    return found
+
+
+@pytest.mark.parametrize(
+    "text", ["261123204249Z", "491231235959Z", "500101000000Z", "000229000000Z"]
+)
+@pytest.mark.parametrize("place", range(13))
+def test_utc_time(text: str, place: int) -> None:
+    """A UTCTime is read in the short way as `time` reads it, or refused as it refuses."""
+    for other in (text[place], *"0123456789Z+ \x00\xb2"):
+        changed = (text[:place] + other + text[place + 1 :]).encode("latin-1")
+        try:
+            expected = time(changed, UTC_TIME, 0, 13)
+        except DerError:
+            with pytest.raises(DerError):
+                utc_time(changed, 0, 13)
+        else:
+            assert utc_time(changed, 0, 13) == expected
 
 
 def test_ends_where_it_should() -> None:

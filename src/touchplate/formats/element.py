@@ -52,13 +52,16 @@ def element(data: bytes, at: int, end: int) -> tuple[int, int, int]:
 
 def expect(data: bytes, at: int, end: int, tag: int) -> tuple[int, int]:
     """First and last-plus-one position of the content of the element at `at`, which has `tag`."""
-    # Nearly all elements have a length of one octet, or of two after 0x82: those are done here.
+    # Nearly all elements have a length of one octet, or of one or two more: those are done here.
     if at + 4 <= end and data[at] == tag:
         size = data[at + 1]
         start = at + 2
         if size == 0x82 and data[start]:
             size = data[start] << 8 | data[at + 3]
             start = at + 4
+        elif size == 0x81 and data[start] > 0x7F:
+            size = data[start]
+            start = at + 3
         elif size > 0x7F:
             size = end
         if start + size <= end:

@@ -71,7 +71,7 @@ class TransparencyLog(NamedTuple):
 
     def covers(self, time: datetime) -> bool:
         """Say whether `time` lies inside the window, both ends included."""
-        return _covers(self.valid_from, self.valid_until, time)
+        return self.valid_from <= time and (self.valid_until is None or time <= self.valid_until)
 
     def note_verifier(self, *, v1: bool) -> NoteVerifier:
         """Give what checks this log's checkpoints; KEY_UNREADABLE if its key signs no notes.
@@ -104,7 +104,7 @@ class CertificateAuthority(NamedTuple):
 
     def covers(self, time: datetime) -> bool:
         """Say whether `time` lies inside the window, both ends included."""
-        return _covers(self.valid_from, self.valid_until, time)
+        return self.valid_from <= time and (self.valid_until is None or time <= self.valid_until)
 
 
 class TrustedRoot(NamedTuple):
@@ -252,10 +252,6 @@ def _entries(fields: Fields, name: str) -> tuple[Fields, ...]:
             found=str(len(entries)),
         )
     return entries
-
-
-def _covers(start: datetime, end: datetime | None, time: datetime) -> bool:
-    return start <= time and (end is None or time <= end)
 
 
 def host_of(url: str) -> str:

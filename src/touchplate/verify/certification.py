@@ -80,6 +80,10 @@ def _issuers(leaf: Certificate, trust: Trust) -> list[tuple[CertificateAuthority
 def _check_time(
     leaf: Certificate, candidates: Sequence[tuple[CertificateAuthority, Issuer]], at: datetime
 ) -> None:
+    if leaf.not_before <= at <= leaf.not_after:
+        for entry, issuer in candidates:
+            if entry.covers(at) and issuer.not_before <= at <= issuer.not_after:
+                return
     covering = [issuer for entry, issuer in candidates if entry.covers(at)]
     if not covering:
         raise VerificationError(
@@ -95,10 +99,9 @@ def _check_time(
             expected=f"from {leaf.not_before} to {leaf.not_after}",
             found=str(at),
         )
-    if not any(issuer.not_before <= at <= issuer.not_after for issuer in covering):
-        raise VerificationError(
-            "CERT_NOT_VALID_AT_TIME",
-            "an authority's certificate was not valid at the time of signing",
-            expected=f"from {covering[0].not_before} to {covering[0].not_after}",
-            found=str(at),
-        )
+    raise VerificationError(
+        "CERT_NOT_VALID_AT_TIME",
+        "an authority's certificate was not valid at the time of signing",
+        expected=f"from {covering[0].not_before} to {covering[0].not_after}",
+        found=str(at),
+    )

@@ -15,7 +15,7 @@ from touchplate.formats.sct import (
 )
 from touchplate.formats.trusted_root import TransparencyLog
 from touchplate.keys.public import check_signature
-from touchplate.verify.trust import Trust, count_voices, is_covered, voice_of
+from touchplate.verify.trust import Trust, count_voices, is_covered
 from touchplate.verify.verdict import Voice
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,7 +38,7 @@ def check_scts(leaf: Certificate, issuer: Certificate, trust: Trust, threshold: 
             logs = trust.certificate_logs.get(sct.log_id)
             if logs is not None:
                 _check(sct, logs, issuer_key_hash, tbs)
-                vouching.add(voice_of(logs[0]))
+                vouching.add(trust.certificate_voices[sct.log_id])
     if len(vouching) < threshold or (threshold > 1 and count_voices(vouching) < threshold):
         raise VerificationError(
             "SCT_INVALID",

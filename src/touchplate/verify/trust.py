@@ -56,6 +56,7 @@ class Trust:
         "_stampers",
         "authorities",
         "certificate_logs",
+        "certificate_voices",
         "logs",
         "root",
         "stamp_authorities",
@@ -67,6 +68,9 @@ class Trust:
         self.root: Final = root
         self.logs: Final = _by_id(root.tlogs)
         self.certificate_logs: Final = _by_id(root.ctlogs)
+        self.certificate_voices: Final = {
+            log_id: voice_of(logs[0]) for log_id, logs in self.certificate_logs.items()
+        }
         self.authorities: Final = tuple(
             Authority(entry, Anchored(entry.chain, CODE_SIGNING))
             for entry in root.certificate_authorities
