@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from hashlib import sha256
-from typing import TypeVar
 
 from touchplate.ctlog.chain import AcceptedRoots, SubmittedChain
 from touchplate.ctlog.leaf_index import Find, find_in_tiles
@@ -15,12 +14,10 @@ from touchplate.formats.sct import ECDSA, SHA256, SignedCertificateTimestamp
 from touchplate.keys.signer import Signer
 from touchplate.merkle.tree import RootHash
 from touchplate.storage.objects import ObjectStore
+from touchplate.tilelog.batch import Outcome
 from touchplate.tilelog.entry import Leaf, Receipt, Submission
 from touchplate.tilelog.log import TileLog
 from touchplate.tilelog.settings import TileLogSettings
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 
 def tile_log_settings(
@@ -140,14 +137,27 @@ class CertificateLog:
         return self._objects.get(self._issuer_key(fingerprint))
 
     def _append(self, chain: SubmittedChain) -> Future[SignedCertificateTimestamp]:
-        # Runs in the log's thread after the commit: a signature and no more.
-        return _then(self.log.append(self._submission(chain)), self._promise_of)
+        future: Future[SignedCertificateTimestamp] = Future()
+        self.log.submit(self._submission(chain), future, self._deliver)
+        return future
 
     def _submission(self, chain: SubmittedChain) -> Submission:
         return _submission(chain, tuple([self._store_issuer(item) for item in chain.issuers]))
 
-    def _promise_of(self, receipt: Receipt) -> SignedCertificateTimestamp:
-        return self.promise(receipt.record)
+    def _deliver(
+        self, tickets: Sequence[tuple[Future[SignedCertificateTimestamp], Outcome]]
+    ) -> None:
+        """Sign the promises of a batch; in the log's thread, after the commit."""
+        for future, outcome in tickets:
+            if not future.set_running_or_notify_cancel():
+                continue
+            if not isinstance(outcome, Receipt):
+                future.set_exception(outcome)
+                continue
+            try:
+                future.set_result(self.promise(outcome.record))
+            except Exception as error:  # noqa: BLE001 - whoever waits must get it, whatever it is
+                future.set_exception(error)
 
     def _store_issuer(self, issuer: Certificate) -> bytes:
         fingerprint = issuer.fingerprint
@@ -174,19 +184,3 @@ def _submission(chain: SubmittedChain, issuers: tuple[bytes, ...]) -> Submission
         return Leaf(ct.encode_leaf(entry), entry + rest)
 
     return Submission(sha256(chain.leaf.der).digest(), build)
-
-
-def _then(future: Future[T], function: Callable[[T], U]) -> Future[U]:
-    """Give a future of `function` applied to the result; it fails as either of them fails."""
-    following: Future[U] = Future()
-
-    def run(done: Future[T]) -> None:
-        if not following.set_running_or_notify_cancel():
-            return
-        try:
-            following.set_result(function(done.result()))
-        except Exception as error:  # noqa: BLE001 - whoever waits must get it, whatever it is
-            following.set_exception(error)
-
-    future.add_done_callback(run)
-    return following
