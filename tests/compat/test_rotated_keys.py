@@ -10,7 +10,10 @@ from tests.server.conftest import Server, until
 
 from .conftest import Instance, touchplate
 from .test_rotated import trust
+from .test_sigstore_js import SigstoreJS, node, package
 from .test_sigstore_python import SigstorePython, verify_with_ours, verify_with_sigstore
+
+__all__ = ["node", "package"]
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +120,47 @@ def test_stale_trust_is_told(own: Instance, tmp_path: Path, role: str) -> None:
     assert "refresh" in told.stdout + told.stderr
     done = touchplate("verify", str(artifact), *words, env=home)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_sigstore_js(own: Instance, node: Path, package: Path, tmp_path: Path) -> None:
+    """sigstore-js verifies bundles of before and after rotations, also to a new root.
+
+    It finds issuers by their names and key identifiers, of which there are several then.
+    """
+    home = {"TOUCHPLATE_HOME": str(tmp_path / "ours"), "PATH": "/usr/bin:/bin"}
+    added = touchplate("trust", "add", own.url, "--fingerprint", fingerprint(own), env=home)
+    assert added.returncode == 0, added.stderr
+    client = SigstoreJS(node, package, tmp_path, own)
+    made: list[Path] = []
+
+    def sign() -> None:
+        artifact = tmp_path / f"release{len(made)}"
+        artifact.write_bytes(artifact.name.encode())
+        done = touchplate("sign", str(artifact), "--identity-token", own.token(), env=home)
+        assert done.returncode == 0, done.stderr
+        made.append(artifact)
+
+    sign()
+    for words in (("ca",), ("tsa",), ("ct",), ("ca", "--new-root"), ("tsa", "--new-root")):
+        done = touchplate("rotate", *words, "--overlap", "0", "--data", str(own.data))
+        assert done.returncode == 0, done.stderr
+        until(lambda: "announced" not in states(own).values())
+        sign()
+    _, root = trust(own, tmp_path, 1)
+    newest = json.loads(root.read_text())
+    for name in ("certificateAuthorities", "timestampAuthorities", "ctlogs"):
+        assert len(newest[name]) > 1
+        newest[name] = newest[name][-1:]
+    root.write_text(json.dumps(newest))
+
+    def is_by_newest() -> bool:
+        sign()
+        bundle = Path(f"{made[-1]}.sigstore.json")
+        return verify_with_ours(own, bundle, made[-1], root) == 0
+
+    until(is_by_newest)
+    for artifact in made:
+        assert client.verify(Path(f"{artifact}.sigstore.json"), artifact) == 0
 
 
 def fingerprint(instance: Instance) -> str:
