@@ -170,9 +170,11 @@ def test_odd_info(rotated: Rotated, info: dict[str, Any]) -> None:
     assert caught.value.code == "RESPONSE_MALFORMED"
 
 
-@pytest.mark.parametrize(("status", "error"), [(501, UnavailableError), (400, RefusedError)])
+@pytest.mark.parametrize(
+    ("status", "error"), [(501, RefusedError), (503, UnavailableError), (400, RefusedError)]
+)
 def test_refused(rotated: Rotated, status: int, error: type[Exception]) -> None:
-    """A log without this API, and one that refuses, are told apart from one without the entry."""
+    """A log without this API, or that refuses or cannot, is told from one without the entry."""
     transport = Altered(rotated, lambda _: Response(status, (), b"{}"))
     with pytest.raises(error):
         LookupClient(rotated.world.url, transport).find(0)

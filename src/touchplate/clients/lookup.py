@@ -14,7 +14,7 @@ from touchplate.clients.answer import check_status, malformed
 from touchplate.clients.search import FoundEntry
 from touchplate.clients.tlog_v1_answer import parse_named_answer
 from touchplate.entries.terms import terms
-from touchplate.errors import MalformedError, VerificationError
+from touchplate.errors import MalformedError, RefusedError, VerificationError
 from touchplate.formats.bundle import InclusionProof
 from touchplate.formats.checkpoint import Checkpoint, open_checkpoint
 from touchplate.formats.entry_name import EntryName, parse_entry_name, tree_of_v1
@@ -99,6 +99,12 @@ class LookupClient(NamedTuple):
 
     def _get(self, url: str, expected: tuple[int, ...] = (200,)) -> Response:
         response = self.transport.request("GET", url, headers=_JSON, max_bytes=MAX_ANSWER_BYTES)
+        if response.status == 501:  # which comes not again for the asking
+            raise RefusedError(
+                "SERVICE_REFUSED",
+                f"{url} answers 501",
+                hint="this log's first API is switched off; search by digest instead",
+            )
         check_status(response, url, expected=expected)
         return response
 
