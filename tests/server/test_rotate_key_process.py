@@ -33,6 +33,7 @@ from touchplate.server.appointment import Wish
 from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder
 from touchplate.server.opening import choose_origin, open_deployment
+from touchplate.server.rotation import rotate_log
 from touchplate.server.settings import CaSettings, ServeSettings, StorageSettings
 from touchplate.server.succession import ROLES
 from touchplate.sign import Signer, connect
@@ -428,6 +429,27 @@ def copy_key(one: Path, two: Path, name: str) -> None:
     path.touch(0o600)
     path.write_bytes((one / "keys" / f"{name}.pem").read_bytes())
     path.rename(two / "keys" / f"{name}.pem")
+
+
+def test_host_that_does_not_follow_the_log(tmp_path: Path) -> None:
+    """A host without the key of the log's next tree still changes to the other roles' new keys."""
+    storage = StorageSettings(f"{tmp_path.as_uri()}/d", f"{tmp_path.as_uri()}/o")
+    one, two = tmp_path / "one", tmp_path / "two"
+    with opened(one, storage):
+        pass
+    copy_host(one, two)
+    settings = ServeSettings(one, storage=storage)
+    with opened(two, storage) as second:
+        rotate_log(settings, {}, now, None)
+        for role in ROLES:
+            appointment.rotate_key(settings, {}, now, Wish(role, NOW))
+            copy_key(one, two, f"{role}-2")
+        with pytest.raises(UnavailableError, match="tlog-2"):
+            second.follow()
+        for role, office in (("ca", second.authorities.ca), ("tsa", second.authorities.tsa)):
+            assert office.opened[second.authorities.lines[role].newest] is office.holder()
+        assert second.authorities.active().origin.endswith("/ct-logs/2/ct")
+        assert set(second.health.failures()) & set(ROLES) == set()
 
 
 def test_two_hosts_decide_at_once(tmp_path: Path) -> None:

@@ -170,17 +170,20 @@ class Deployment:
 
     def follow(self) -> bool:
         """Take up what another process has rotated to; say whether there was anything."""
-        followed = self.shards.follow()
-        trees = len(self.lineage.trees)
-        # An entry that found its tree frozen may have taken it up; or the store was away then.
-        if trees != self._told[0]:
-            self.publication.publish()
-        followed |= self.authorities.follow()
+        try:
+            followed = self.shards.follow()
+            trees = len(self.lineage.trees)
+            # An entry that found its tree frozen may have taken it up; or the store was away then.
+            if trees != self._told[0]:
+                self.publication.publish()
+        finally:
+            # Also where the log's next tree cannot be opened: keys at their end sign no more.
+            has_new_keys = self.authorities.follow()
         told = (trees, len(self.authorities.succession.decided))
         if told != self._told:
             self.remember()
             self._told = told
-        return followed
+        return followed or has_new_keys
 
     def refresh(self) -> bool:
         """Renew what the trust repository has to renew; call it at least daily."""
