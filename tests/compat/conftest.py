@@ -12,7 +12,7 @@ import pytest
 
 EMAIL = "dev@example.com"
 SCRIPTS = Path(sys.executable).parent
-_START_SECONDS = 30
+_START_SECONDS = 90
 _CLIENT_SECONDS = 120
 
 
@@ -30,7 +30,7 @@ class Instance:
 
     def fetch(self, path: str) -> bytes:
         """GET a path of the instance."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(self.url + path, timeout=_START_SECONDS) as answer:  # noqa: S310 - loopback
             body: bytes = answer.read()
         return body
 

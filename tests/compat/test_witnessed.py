@@ -60,7 +60,7 @@ def witnessed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Witnessed]:
             yield Witnessed(instance, witnesses, policy)
         finally:
             server.terminate()
-            server.wait(30)
+            server.wait(90)
             assert server.stdout is not None
             server.stdout.close()
 

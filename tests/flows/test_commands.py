@@ -19,7 +19,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 COMMAND = (sys.executable, "-m", "touchplate.cli")
-READY_SECONDS = 30
+READY_SECONDS = 90
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Machine:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
             check=False,
         )
         assert done.returncode == status, done.stdout + done.stderr
@@ -65,7 +65,7 @@ class Machine:
         """End the service."""
         assert self.server is not None
         self.server.send_signal(number)
-        status = self.server.wait(30)
+        status = self.server.wait(READY_SECONDS)
         self.server = None
         return status
 

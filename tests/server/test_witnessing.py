@@ -5,7 +5,6 @@ Over 500 lines: every test has the same place, a log and three witnesses that ca
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.loopback import make_witness, serving_all
+from tests.server.conftest import until
 from touchplate.errors import SettingsError, UnavailableError
 from touchplate.formats.checkpoint import Checkpoint, parse_checkpoint
 from touchplate.formats.note import note_verifier, parse_note, parse_vkey
@@ -222,8 +222,9 @@ def test_slow(place: Place) -> None:
     took = time.monotonic() - start
 
     assert [receipt.index for receipt in receipts] == list(range(300))
-    # The first may be alone in its batch; the others are one batch, or two on a busy machine.
-    assert took < 5 * OPEN.deadline_seconds + 2
+    assert took < LONG
+    # A batch for each deadline that passes, however slowly entries come on a busy machine.
+    assert place.witnesses[0].asked <= 2 + took / OPEN.deadline_seconds
 
 
 def test_one_slow_costs_nothing(place: Place) -> None:
@@ -233,7 +234,7 @@ def test_one_slow_costs_nothing(place: Place) -> None:
     start = time.monotonic()
     for number in range(20):
         place.check(process.append(number))
-    assert time.monotonic() - start < LONG / 2
+    assert time.monotonic() - start < LONG
     assert place.witnesses[1].asked <= 2
 
 
@@ -433,15 +434,12 @@ def test_keeper() -> None:
         if len(looked) == 1:
             raise UnavailableError("STORAGE_UNAVAILABLE", "away")
 
-    logging.getLogger("touchplate.witness").disabled = True
     keeper = Keeper(look, 0.01)
-    deadline = time.monotonic() + 10
-    while len(looked) < 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    keeper.close()
-    logging.getLogger("touchplate.witness").disabled = False
+    try:
+        until(lambda: len(looked) >= 3)
+    finally:
+        keeper.close()
     count = len(looked)
-    assert count >= 3
     time.sleep(0.05)
     assert len(looked) == count
 
