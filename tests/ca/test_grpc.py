@@ -15,8 +15,8 @@ from cryptography import x509
 from google.protobuf import json_format
 from google.protobuf.empty_pb2 import Empty
 
+from tests.ca.faults import CTL_TEXT, Client, as_v1, keyed
 from tests.ca.places import EMAIL, NOW, TOKEN, Office, as_json, csr_pem, v2_body
-from tests.ca.test_faults import CTL_TEXT, Client, as_v1, keyed
 from touchplate.ca.grpc import MAX_WAITING, SERVICE, SERVICE_V1
 from touchplate.ca.settings import IssueSettings
 from touchplate.errors import UnavailableError

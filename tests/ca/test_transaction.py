@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from tests.ca.faults import CTL_TEXT
 from tests.ca.places import EMAIL, KEY, NOW, TOKEN, Office, as_json, open_office, v2_body
-from tests.ca.test_faults import CTL_TEXT
 from tests.ctlog.places import ORIGIN, new_authority
 from touchplate.ca.issue import Issued
 from touchplate.ca.request import parse_v2
