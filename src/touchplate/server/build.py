@@ -3,6 +3,9 @@
 The only place where a role is given to another: the CA gets the CT log's submit function and the
 issuer's keys, TUF gets what clients must know. `server.opening` calls it with a data folder,
 `testing.World` with memory; nothing here knows which.
+
+The module is long: whatever is handed to a role is handed here, in the order in which it is opened,
+so that what depends on what is read in one place.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
