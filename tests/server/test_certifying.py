@@ -14,9 +14,10 @@ from cryptography import x509
 from touchplate.ca import create_chain
 from touchplate.ca.routes import routes
 from touchplate.clients.request import certificate_request_pem
-from touchplate.errors import SettingsError, TouchplateError
+from touchplate.errors import SettingsError, TouchplateError, UnavailableError
 from touchplate.formats.certificate import parse_certificate
 from touchplate.keys.signer import Signer, generate
+from touchplate.keystore.remote import RemoteSigner
 from touchplate.server import vault as names
 from touchplate.server.config import parse_settings
 from touchplate.server.settings import CaSettings, ServeSettings
@@ -227,3 +228,33 @@ def test_key_elsewhere() -> None:
 
         assert asyncio.run(handle()).status == 200
         world.check()
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+def test_key_of_the_log_elsewhere(is_away: bool) -> None:
+    """The promise is not signed in the loop either, where a key service would hold up everybody."""
+    with World() as world:
+        key = world._vault.key("ct", "ecdsa-p256")
+        promises = 0
+
+        def ask(message: bytes) -> bytes:
+            nonlocal promises
+            with pytest.raises(RuntimeError):
+                asyncio.get_running_loop()
+            if not message.startswith(b"\0\1"):  # no tree head
+                promises += 1
+                if is_away:
+                    raise UnavailableError("SERVICE_UNAVAILABLE", "the token is away")
+            return key.sign(message)
+
+        world._vault._signers["ct"] = RemoteSigner("there", key.public_key, ask, hashes_there=True)
+        world.restart()
+        request = base64.b64encode(certificate_request_pem(generate()).encode()).decode()
+        body = json.dumps({"certificateSigningRequest": request}).encode()
+        headers = (("authorization", world.token()), ("content-type", "application/json"))
+        answer = world.transport.request(
+            "POST", f"{world.url}/api/v2/signingCert", headers=headers, body=body
+        )
+
+        assert answer.status == (500 if is_away else 200)
+        assert promises == 1

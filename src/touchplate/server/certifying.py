@@ -11,10 +11,10 @@ from typing import Final, Protocol
 
 from touchplate import ca, ctlog
 from touchplate.ca.signing_route import SubmitThen, Told
-from touchplate.errors import RefusedError, SettingsError, TouchplateError
+from touchplate.errors import RefusedError, SettingsError, TouchplateError, UnavailableError
 from touchplate.formats.certificate import Certificate, parse_pem_certificates
 from touchplate.formats.sct import SignedCertificateTimestamp
-from touchplate.keys.signer import Signer
+from touchplate.keys.signer import PrivateKeySigner, Signer
 from touchplate.oidc.issuers import Issuer
 from touchplate.server import vault as names
 from touchplate.server.settings import CaSettings, Origin, ServeSettings
@@ -162,14 +162,16 @@ class LoopSubmitter:
         told: Told,
         outcome: Receipt | Exception,
     ) -> None:
+        run = asyncio.get_running_loop().run_in_executor
         if isinstance(outcome, Receipt):
-            try:
+            if isinstance(log.signer, PrivateKeySigner):
                 told(log.promise(outcome.record))
-            except TouchplateError as error:  # the log's key is elsewhere, and failed
-                told(error)
+                return
+            # The log's key is elsewhere, and may be away.
+            promising = run(None, log.promise, outcome.record)
+            promising.add_done_callback(partial(_promised, told))
         elif is_frozen(outcome):
             # Looking for the next log takes files or a network: not in the loop.
-            run = asyncio.get_running_loop().run_in_executor
             following = run(None, self._logs.follow_frozen, log)
             following.add_done_callback(partial(self._again, chain, told, outcome))
         else:
@@ -192,6 +194,17 @@ class LoopSubmitter:
                 self(chain, told)
             except TouchplateError as failure:
                 told(failure)
+
+
+def _promised(told: Told, promising: "asyncio.Future[SignedCertificateTimestamp]") -> None:
+    if promising.cancelled():
+        told(UnavailableError("SERVICE_UNAVAILABLE", "the server ends"))
+        return
+    error = promising.exception()
+    if error is None:
+        told(promising.result())
+    elif isinstance(error, Exception):
+        told(error)
 
 
 def read_certificates(path: Path) -> tuple[Certificate, ...]:
