@@ -15,11 +15,11 @@ from touchplate.entries.terms import (
     MAX_SIGNATURES,
     MAX_SUBJECT_DIGESTS,
     NOTHING,
-    EntryTerms,
     key_terms,
     terms,
 )
 from touchplate.entries.terms_certificate import CertificateTerms, read_certificate
+from touchplate.entries.terms_found import EntryTerms
 from touchplate.entries.terms_pgp import read_pgp_addresses
 from touchplate.errors import MalformedError
 from touchplate.formats import der
