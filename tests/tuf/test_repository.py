@@ -339,7 +339,7 @@ def test_copy_is_made_later(files: Files, keys: RoleKeys, clock: Clock) -> None:
     def crash(_key: str, _data: bytes) -> None:
         raise OSError("crash")
 
-    files.replace = crash  # type: ignore[method-assign]
+    files.replace = crash  # type: ignore[assignment, method-assign]
     with pytest.raises(OSError, match="crash"):
         repository.publish({**TARGETS, "trusted_root.json": b"new"})
     files.replace = replace  # type: ignore[method-assign]
