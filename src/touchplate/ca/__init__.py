@@ -4,7 +4,7 @@
 
 - `issue`: that flow
 - `request`: what clients send; `proof`: that they hold the key
-- `profile`: the certificate; `authority`: the chain that signs it
+- `profile`: the certificate, `template`: its bytes; `authority`: the chain that signs it
 - `answer`, `fault`: what is answered; `routes`: HTTP; `grpc`: the same by gRPC
 - `settings`: what the operator chooses
 

@@ -5,7 +5,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from touchplate.ca.authority import Authority
 from touchplate.ca.fault import NO_AUTHORITY, NO_IDENTITY, NO_LOG, note_refused
@@ -115,7 +115,7 @@ class Issuance:
     chain again has the same promise. `now` is read once for each request.
     """
 
-    authenticate: Callable[[Any, datetime], Identity]  # a text, or what `prepare` made of it
+    authenticate: Callable[[str | OpenedToken, datetime], Identity]
     authority: Callable[[], Authority]
     submit: Submit
     now: Callable[[], datetime]

@@ -16,6 +16,7 @@ from touchplate.entries.terms import terms
 from touchplate.errors import TouchplateError
 from touchplate.formats.certificate import Certificate, parse_certificate, parse_pem_certificates
 from touchplate.oidc.identity import Identity
+from touchplate.oidc.issuers import OpenedToken
 from touchplate.server.limits import Limits
 from touchplate.verify.x509_signature import check_x509_signature
 
@@ -23,7 +24,7 @@ from touchplate.verify.x509_signature import check_x509_signature
 _DER: Final = re.compile(rb'"x509Certificate":{"rawBytes":"([A-Za-z0-9+/=]+)"')
 _PEM: Final = re.compile(rb'"(LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0t[A-Za-z0-9+/=]+)"')
 
-Authenticate = Callable[[str, datetime], Identity]
+Authenticate = Callable[[str | OpenedToken, datetime], Identity]
 
 
 def limited_tokens(authenticate: Authenticate, limits: Limits) -> Authenticate:
@@ -31,7 +32,7 @@ def limited_tokens(authenticate: Authenticate, limits: Limits) -> Authenticate:
     if limits.settings.identity is None:
         return authenticate
 
-    def run(token: str, at: datetime) -> Identity:
+    def run(token: str | OpenedToken, at: datetime) -> Identity:
         identity = authenticate(token, at)
         limits.take_identity(f"token {identity.issuer} {identity.subject}")
         return identity
