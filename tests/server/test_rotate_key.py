@@ -433,9 +433,14 @@ def test_old_certificate_log(world: World) -> None:
     assert old.log.is_frozen
     entries = json.loads(ask("GET", f"{world.url}/ct/v1/get-entries?start=0&end=1").body)
     assert len(entries["entries"]) == 2
-    chain = tuple(each.der for each in world.deployment.authorities.chains()[0])
-    response = ask("POST", f"{world.url}/ct/v1/add-chain", body=ct.encode_add_chain(chain))
-    assert response.status in (400, 410)
+    key = generate("ecdsa-p256")
+    request = SigningRequest(
+        world.token(), b"", key.public_key.pem().encode(), key.sign(EMAIL.encode())
+    )
+    body = ct.encode_add_chain(world.deployment.certifying.issuance.draft(request).chain)
+    for path, status in (("/ct", 410), ("/ct-logs/2/ct", 200)):
+        response = ask("POST", f"{world.url}{path}/v1/add-pre-chain", body=body)
+        assert response.status == status
     for path in ("1", "3", "x", "02", "0", "2x"):
         assert ask("GET", f"{world.url}/ct-logs/{path}/ct/v1/get-sth").status == 404
     checkpoint = ask("GET", f"{world.url}/ct-logs/2/ct/checkpoint").body.decode()
@@ -444,6 +449,7 @@ def test_old_certificate_log(world: World) -> None:
     world.restart()
     ask = world.transport.request
     assert json.loads(ask("GET", f"{world.url}/ct/v1/get-sth").body)["tree_size"] == 2
+    assert json.loads(ask("GET", f"{world.url}/ct-logs/2/ct/v1/get-sth").body)["tree_size"] == 2
 
 
 def test_health(world: World) -> None:

@@ -169,6 +169,31 @@ def test_office_without_the_key(caplog: pytest.LogCaptureFixture) -> None:
     assert office.holder() == 2
 
 
+def test_office_forgets_what_never_signs(caplog: pytest.LogCaptureFixture) -> None:
+    """A key that is lost before its time, and whose place another one takes, is not asked for."""
+    clock = Clock()
+    asked: list[int] = []
+
+    def open_(tenure: Tenure) -> int:
+        asked.append(tenure.number)
+        if tenure.number == 2:
+            raise SettingsError("KEY_NOT_FOUND", f"{tenure.name} is missing")
+        return tenure.number
+
+    office = Office(line(7), open_, clock)
+    incomplete = [office.is_incomplete]
+    office.take_up(line(7, 1))
+    incomplete.append(office.is_incomplete)
+    assert incomplete == [True, False]
+    assert asked == [1, 2, 3]
+    caplog.clear()
+    Office(line(7, 1), open_, clock)
+    assert asked == [1, 2, 3, 1, 3]
+    assert caplog.records == []
+    clock.at = START + HOUR
+    assert office.holder() == 3
+
+
 def test_office_passes_over() -> None:
     """A key that others know to be at its end is not used, although our clock is behind."""
     clock = Clock()

@@ -134,6 +134,8 @@ async def _add(log: CertificateLog, request: Request, *, precertificate: bool) -
     try:
         future = log.submit(chain, precertificate=precertificate)
     except (MalformedError, RefusedError, VerificationError) as error:
+        if error.code == "LOG_FROZEN":
+            raise
         text = f"failed to verify add-chain contents: {error.message}"
         raise RefusedError("CHAIN_REFUSED", text) from error
     return Response(200, encode_promise(await wait(future)))

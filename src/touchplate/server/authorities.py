@@ -60,7 +60,8 @@ class Authorities:
         self.tsa = Office(lines[TSA], open_tsa, now)
         self._past = {
             tenure.number: open_ct(tenure, False)  # noqa: FBT003  as `OpenCt` says
-            for tenure in lines[CT].tenures[: lines[CT].at(now()).number - 1]
+            for tenure in lines[CT].needed(1)
+            if tenure.number < lines[CT].at(now()).number
         }
         self.ct = Office(lines[CT], lambda tenure: open_ct(tenure, True), now)  # noqa: FBT003
         self._lock = Lock()  # of who takes up decisions
@@ -154,10 +155,7 @@ class Authorities:
     def expiries(self) -> dict[str, datetime]:
         """Give when the certificate of each authority that signs now ends."""
         return {
-            role: min(each.not_after for each in self.chain(self._lines[role].at(self._now())))
-            if role == CA
-            else self.chain(self._lines[role].at(self._now()))[0].not_after
-            for role in (CA, TSA)
+            role: self.chain(self._lines[role].at(self._now()))[0].not_after for role in (CA, TSA)
         }
 
     def ends(self, window: Window) -> tuple[datetime, datetime | None]:

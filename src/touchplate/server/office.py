@@ -77,7 +77,7 @@ class Office(Generic[T]):
         """Say whether there is a key that signs, or will, and that could not be opened."""
         line = self._line
         first = line.at(self._now()).number
-        return any(number not in self._opened for number in range(first, len(line.tenures) + 1))
+        return any(each.number not in self._opened for each in line.needed(first))
 
     def take_up(self, line: Line, *, may_open: bool = True) -> None:
         """Use what was decided since. Tries again what failed.
@@ -107,7 +107,7 @@ class Office(Generic[T]):
         return tenures[past] if tenure.number <= past else tenure
 
     def _open_later(self, first: int) -> None:
-        for tenure in self._line.tenures[first - 1 :]:
+        for tenure in self._line.needed(first):
             if tenure.number in self._opened:
                 continue
             try:

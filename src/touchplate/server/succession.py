@@ -126,6 +126,14 @@ class Line:
         begun = [tenure for tenure in self.tenures[1:] if tenure.signs_from <= time]
         return begun[-1] if begun else self.tenures[0]
 
+    def needed(self, first: int) -> tuple[Tenure, ...]:
+        """Give those from this number on that sign, or will; others never take their place."""
+        return tuple(
+            each.tenure
+            for each in self.windows
+            if each.tenure.number >= first and not each.is_empty
+        )
+
     def next_change(self, time: datetime) -> datetime | None:
         """Give when another one begins to sign after this time, if that is decided."""
         later = self.tenures[self.at(time).number :]
