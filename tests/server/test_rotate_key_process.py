@@ -524,6 +524,23 @@ def test_replace(tmp_path: Path) -> None:
     assert "ca-2" in first
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_lost_key(tmp_path: Path, role: str) -> None:
+    """An announced key that is lost does not stop a start, and another one takes its place."""
+    data = tmp_path / "data"
+    with opened(data):
+        pass
+    appointment.rotate_key(ServeSettings(data), {}, now, Wish(role, timedelta(days=7)))
+    (data / "keys" / f"{role}-2.pem").unlink()
+    with opened(data) as deployment:
+        assert deployment.health.failures() == {}
+    wish = Wish(role, NOW, replace=True)
+    assert appointment.rotate_key(ServeSettings(data), {}, now, wish).tenure.number == 3
+    with opened(data) as deployment:
+        assert deployment.health.failures() == {}
+        assert len(getattr(deployment.trusted_root, MEMBERS[role])) == 2
+
+
 def test_refused_keys(tmp_path: Path) -> None:
     """A key that is in use, of a wrong kind or not there is refused, and nothing is changed."""
     data = tmp_path / "data"
