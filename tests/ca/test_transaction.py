@@ -1,7 +1,9 @@
 """Precertificate, promise and certificate as one transaction: what fails leaves no certificate."""
 
+import asyncio
 import base64
 import json
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from tests.ca.places import EMAIL, KEY, NOW, TOKEN, Office, as_json, open_office
 from tests.ctlog.places import ORIGIN, new_authority
 from touchplate.ca.issue import Issued
 from touchplate.ca.request import parse_v2
+from touchplate.ca.routes import routes
 from touchplate.ca.settings import IssueSettings
 from touchplate.ctlog import CertificateLog, tile_log_settings
 from touchplate.errors import UnavailableError
@@ -27,6 +30,7 @@ from touchplate.storage.database import LogTransaction
 from touchplate.storage.memory import MemoryLog
 from touchplate.storage.objects import MemoryObjects
 from touchplate.tilelog.log import TileLog
+from touchplate.transport.asgi import Request
 
 V2 = "/api/v2/signingCert"
 REQUEST = parse_v2(as_json(v2_body()), "")
@@ -110,6 +114,27 @@ def test_deadline(office: Office) -> None:
     assert (status, body["message"]) == (500, CTL_TEXT)
     with pytest.raises(UnavailableError):
         office.issuance.issue(REQUEST)
+
+
+def test_each_has_its_own_deadline(office: Office) -> None:
+    """Requests that wait together are told at their own time, and none before."""
+    office.issuance = replace(office.issuance, submit=lambda _: Future(), max_log_seconds=0.5)
+    (route, *_) = routes(office.issuance, lambda: office.authenticator.issuers)
+    request = Request("POST", V2, body=as_json(v2_body()))
+
+    async def ask_after(seconds: float) -> tuple[int, float]:
+        await asyncio.sleep(seconds)
+        began = time.monotonic()
+        answer = await asyncio.wait_for(route.handler(request), 60)
+        return answer.status, time.monotonic() - began
+
+    async def ask_all() -> list[tuple[int, float]]:
+        return list(await asyncio.gather(*map(ask_after, (0, 0.2, 0.3))))
+
+    answers = asyncio.run(ask_all())
+    assert [status for status, _ in answers] == [500] * 3
+    # A timer's resolution is a millisecond.
+    assert min(waited for _, waited in answers) > 0.49
 
 
 def test_same_promise_again(office: Office) -> None:
