@@ -4,9 +4,10 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from threading import Barrier
 
 import pytest
 
@@ -141,6 +142,7 @@ class Away:
 
     def __init__(self, world: World) -> None:
         self.fault: TouchplateError | None = None
+        self.before: Callable[[], object] = lambda: None
         for name in ("ca", "tsa", "ct", "tlog"):
             key = world._vault._signers[name]
             world._vault._signers[name] = RemoteSigner(
@@ -152,6 +154,7 @@ class Away:
         world.restart()
 
     def _ask(self, key: Signer, digest: bytes) -> bytes:
+        self.before()
         if self.fault is not None:
             raise self.fault
         return key.sign_digest(digest)
@@ -195,3 +198,12 @@ def test_no_key_store(world: World, fault: TouchplateError, messages: list[str])
     world.clock.advance(timedelta(seconds=2))
     assert ready(world) == (200, {})
     world.sign(b"another")
+
+
+def test_stores_that_hang(world: World) -> None:
+    """They are waited for together: each check has begun before any of them has ended."""
+    away = Away(world)
+    world.clock.advance(timedelta(seconds=11))
+    together = Barrier(4)
+    away.before = lambda: together.wait(60)
+    assert ready(world) == (200, {})

@@ -6,6 +6,7 @@ Figures are named by route, never by anything that a client sent.
 import json
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -137,15 +138,18 @@ class Health:
     _told: dict[str, str] = field(default_factory=dict)
 
     def failures(self) -> dict[str, str]:
-        """Run all checks; give the error code of each that fails.
+        """Run all checks, at once; give the error code of each that fails.
 
-        Of a key store's failure it is the code of what the store said. The operator is told the
-        whole reason, once for as long as it is the same.
+        Stores that hang are waited for together, each to its own deadline. Of a key store's failure
+        it is the code of what the store said. The operator is told the whole reason, once for as
+        long as it is the same.
         """
         failed = {}
-        for name, check in self.checks.items():
+        with ThreadPoolExecutor(len(self.checks), thread_name_prefix="ready") as pool:
+            running = {name: pool.submit(check) for name, check in self.checks.items()}
+        for name, done in running.items():
             try:
-                check()
+                done.result()
             except TouchplateError as error:
                 reason = error.__cause__ if isinstance(error.__cause__, TouchplateError) else error
                 failed[name] = reason.code
