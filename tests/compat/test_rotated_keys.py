@@ -41,6 +41,7 @@ def states(instance: Instance) -> dict[str, str]:
     return {each["name"]: each["state"] for each in json.loads(done.stdout)["keys"]}
 
 
+@pytest.mark.timeout(900)  # commands that each take seconds to start
 @pytest.mark.parametrize("role", ["ca", "tsa", "ct"])
 def test_before_during_and_after(own: Instance, tmp_path: Path, role: str) -> None:
     """Bundles of each time verify with both clients, which change nothing; no restart is needed.
