@@ -1,194 +1,49 @@
 """Keys exchanged beside real servers: nobody is refused, all is proven, wherever it is cut."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.server.conftest import until
-from tests.server.test_hosts import URL, options
+from tests.server.rotating import (
+    MEMBERS,
+    NOW,
+    People,
+    check_all,
+    count_by_key,
+    is_by_new_keys,
+    listed,
+    now,
+    opened,
+    rotate,
+    touchplate,
+    trust,
+)
 from tests.server.test_opening import Crash, crashing
-from tests.server.test_ownership import copy_host
 from tests.server.test_rotation_process import run as run_log
-from tests.servers.fixtures import S3_ENVIRON
-from touchplate.errors import SettingsError, TouchplateError, UnavailableError, VerificationError
-from touchplate.formats.bundle import Bundle
-from touchplate.formats.signing_config import ClientTrustConfig, parse_client_trust_config
-from touchplate.formats.trusted_root import TrustedRoot, encode_trusted_root
+from touchplate.errors import SettingsError
+from touchplate.formats.trusted_root import encode_trusted_root
 from touchplate.keystore import create_signer
 from touchplate.server import appointment
 from touchplate.server import data as data_room
 from touchplate.server.appointment import Wish
-from touchplate.server.build import Deployment
 from touchplate.server.data import DataFolder
-from touchplate.server.opening import choose_origin, open_deployment
-from touchplate.server.rotation import rotate_log
-from touchplate.server.settings import CaSettings, ServeSettings, StorageSettings
+from touchplate.server.settings import CaSettings, ServeSettings
 from touchplate.server.succession import ROLES
-from touchplate.sign import Signer, connect
 from touchplate.storage.folder import FolderObjects
 from touchplate.storage.sqlite import SQLiteLog
-from touchplate.transport.http import HttpTransport
-from touchplate.verify import Artifact, identity, verify
 
 if TYPE_CHECKING:
-    from tests.server.conftest import Server, Start
+    from tests.server.conftest import Start
 
 pytestmark = pytest.mark.slow
-
-EMAIL = "a@example.org"
-NOW = timedelta(0)
-MEMBERS = {"ca": "certificate_authorities", "tsa": "timestamp_authorities", "ct": "ctlogs"}
-
-
-def now() -> datetime:
-    """Give the time."""
-    return datetime.now(UTC)
-
-
-def touchplate(
-    *words: str, environ: Mapping[str, str] = MappingProxyType({})
-) -> subprocess.CompletedProcess[str]:
-    """Run our command."""
-    return subprocess.run(
-        (sys.executable, "-m", "touchplate.cli.__main__", *words),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environ},
-    )
-
-
-def rotate(data: Path, *words: str) -> str:
-    """Run `touchplate rotate …` on the folder; give what it printed."""
-    done = touchplate("rotate", *words, "--data", str(data))
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def listed(data: Path) -> dict[str, str]:
-    """Give the state of each key, by its name."""
-    return {
-        each["name"]: each["state"] for each in json.loads(rotate(data, "list", "--json"))["keys"]
-    }
-
-
-def trust(server: "Server") -> ClientTrustConfig:
-    """Fetch what clients are to know now; what they sign with is at this server."""
-    answer = HttpTransport().request("GET", f"{server.url}/trust_config.json")
-    here = answer.body.replace(URL.encode(), server.url.encode())
-    return ClientTrustConfig(
-        parse_client_trust_config(answer.body).trusted_root,
-        parse_client_trust_config(here).signing_config,
-    )
-
-
-@contextmanager
-def opened(data: Path, storage: StorageSettings | None = None) -> Iterator[Deployment]:
-    """Open a folder as its server does."""
-    settings = ServeSettings(data, storage=storage or StorageSettings())
-    with DataFolder.serve(data) as folder:
-        origin, follows = choose_origin(folder.instance, None, ("127.0.0.1", 1))
-        deployment = open_deployment(folder, origin, follows=follows, settings=settings, now=now)
-        with closing(deployment):
-            yield deployment
-
-
-class People:
-    """Threads that sign until they are told to stop, each with the trust of its own last look.
-
-    Whose trust is too old looks again, once, as `touchplate sign` does before it begins.
-    """
-
-    def __init__(self, server: "Server", data: Path, threads: int) -> None:
-        self.made: list[tuple[bytes, Bundle]] = []
-        self.refused: list[TouchplateError] = []
-        self._server = server
-        self._token = touchplate("token", "--data", str(data), "--email", EMAIL).stdout.strip()
-        self._stopped = False
-        self._threads = [
-            threading.Thread(target=self._sign, args=(number,)) for number in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def more(self, count: int) -> None:
-        """Wait until so many more were signed."""
-        enough = len(self.made) + count
-        until(lambda: len(self.made) >= enough or bool(self.refused))
-
-    def stop(self) -> None:
-        """Stop."""
-        self._stopped = True
-        for thread in self._threads:
-            thread.join(60)
-
-    def _sign(self, thread: int) -> None:
-        number = 0
-        while not self._stopped:
-            artifact = f"{thread} {number}".encode()
-            try:
-                self.made.append((artifact, self._sign_one(artifact)))
-            except TouchplateError as error:
-                self.refused.append(error)
-                return
-            number += 1
-
-    def _sign_one(self, artifact: bytes) -> Bundle:
-        for last in (False, True):
-            config = trust(self._server)
-            services = connect(config.signing_config, config.trusted_root, HttpTransport(), now())
-            try:
-                return Signer(services, self._token, now).sign(Artifact.from_bytes(artifact)).bundle
-            except VerificationError:
-                # Signed by a key that was decided on since we looked.
-                if last:
-                    raise
-        raise AssertionError("one of both ways was taken")
-
-
-def check_all(root: TrustedRoot, issuer: str, made: list[tuple[bytes, Bundle]]) -> None:
-    """Verify bundles."""
-    for artifact, bundle in made:
-        verify(bundle, Artifact.from_bytes(artifact), identity(EMAIL, issuer), root)
-
-
-def count_by_key(
-    root: TrustedRoot, issuer: str, role: str, made: list[tuple[bytes, Bundle]]
-) -> list[int]:
-    """Give how many bundles verify with each member of a role alone."""
-    counts = []
-    for member in getattr(root, MEMBERS[role]):
-        changed: dict[str, Any] = {MEMBERS[role]: (member,)}
-        alone = root._replace(**changed)
-        count = 0
-        for each in made:
-            try:
-                check_all(alone, issuer, [each])
-                count += 1
-            except VerificationError:
-                pass
-        counts.append(count)
-    return counts
-
-
-def is_by_new_keys(
-    root: TrustedRoot, issuer: str, made: list[tuple[bytes, Bundle]], roles: Sequence[str]
-) -> bool:
-    """Say whether each role's newest key has signed all of these."""
-    return all(count_by_key(root, issuer, role, made)[-1] == len(made) for role in roles)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -299,178 +154,6 @@ def test_killed(start: "Start", tmp_path: Path) -> None:
     check_all(trust(server).trusted_root, f"{server.url}/oidc", people.made)
     assert server.stop() == 0
     assert "Traceback" not in server.failure()
-
-
-def test_two_hosts(tmp_path: Path) -> None:
-    """A host without the new keys goes on until they are to sign, and then says what is missing."""
-    storage = StorageSettings(f"{tmp_path.as_uri()}/d", f"{tmp_path.as_uri()}/o")
-    one, two = tmp_path / "one", tmp_path / "two"
-    with opened(one, storage):
-        pass
-    copy_host(one, two)
-    with opened(two, storage) as second:
-        for role in ROLES:
-            appointment.rotate_key(
-                ServeSettings(one, storage=storage), {}, now, Wish(role, timedelta(seconds=3))
-            )
-        assert second.follow()
-        names = {role: f"{role}-2" for role in ROLES}
-        change = max(second.authorities.lines[role].newest.signs_from for role in ROLES)
-        until(lambda: now() > change)
-        for role in ROLES:
-            with pytest.raises(UnavailableError, match=names[role]):
-                second.health.checks[role]()
-        assert set(second.health.failures()) >= set(ROLES)
-        for name in names.values():
-            key = (one / "keys" / f"{name}.pem").read_bytes()
-            (two / "keys" / f"{name}.pem").touch(0o600)
-            (two / "keys" / f"{name}.pem").write_bytes(key)
-        second.follow()
-        for role in ROLES:
-            second.health.checks[role]()
-        with opened(one, storage) as first:
-            assert encode_trusted_root(first.trusted_root) == encode_trusted_root(
-                second.trusted_root
-            )
-    # The old keys are not needed any more, on any host.
-    for role in ROLES:
-        (two / "keys" / f"{role}.pem").unlink()
-    with opened(two, storage) as second:
-        assert second.health.failures() == {}
-    (two / "keys" / "tsa-2.pem").unlink()
-    with pytest.raises(SettingsError) as caught, opened(two, storage):
-        pass
-    assert caught.value.code == "KEY_NOT_FOUND"
-
-
-class Hosts:
-    """Two hosts of one instance on PostgreSQL and S3, with two workers each, and their people."""
-
-    def __init__(self, start: "Start", database: str, objects: str, folder: Path) -> None:
-        given = (*options(database, objects), "--workers", "2")
-        self.one, self.two = folder / "one", folder / "two"
-        self.first = start(self.one, *given, environ=S3_ENVIRON)
-        self.first.wait_until_listening()
-        copy_host(self.one, self.two)
-        self.second = start(self.two, *given, environ=S3_ENVIRON)
-        self.second.wait_until_listening()
-        self._storage = ("--database", database, "--objects", objects)
-        self.people = [People(each, self.one, 2) for each in (self.first, self.second)]
-        for each in self.people:
-            each.more(5)
-
-    def rotate(self, *words: str) -> str:
-        """Run `touchplate rotate …` on the first host."""
-        at = (*self._storage, "--data", str(self.one))
-        done = touchplate("rotate", *words, *at, environ=S3_ENVIRON)
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def wait_until_signs(self, *names: str) -> None:
-        """Wait until these keys sign."""
-
-        def has_changed() -> bool:
-            rows = json.loads(self.rotate("list", "--json"))["keys"]
-            return set(names) <= {row["name"] for row in rows if row["state"] == "signs"}
-
-        until(has_changed)
-
-    def end(self, *roles: str) -> None:
-        """End both; all that was made is believed, and each key of these roles has signed."""
-        root, issuer = trust(self.first).trusted_root, f"{URL}/oidc"
-        made = self.people[0].made
-        until(lambda: is_by_new_keys(root, issuer, made[-10:], roles))
-        for each in self.people:
-            each.stop()
-        for each in self.people:
-            check_all(root, issuer, each.made)
-        for role in roles:
-            counts = count_by_key(root, issuer, role, self.people[0].made)
-            assert all(counts)
-            assert sum(counts) == len(self.people[0].made)
-        for server in (self.first, self.second):
-            assert server.stop() == 0
-            assert "Traceback" not in server.failure()
-            assert self._storage[1] not in server.failure()
-
-
-def test_hosts_under_load(
-    start: "Start", new_postgres: Callable[[], str], new_s3: Callable[[], str], tmp_path: Path
-) -> None:
-    """While people sign with two hosts every role's key is exchanged at once: nobody is refused."""
-    hosts = Hosts(start, new_postgres(), new_s3(), tmp_path)
-    for role in ROLES:
-        hosts.rotate(role, "--prepare")
-        copy_key(hosts.one, hosts.two, f"{role}-2")
-        hosts.rotate(role, "--overlap", "0")
-    hosts.wait_until_signs(*(f"{role}-2" for role in ROLES))
-    hosts.end(*ROLES)
-    assert [each.refused for each in hosts.people] == [[], []]
-
-
-def test_host_without_the_key(
-    start: "Start", new_postgres: Callable[[], str], new_s3: Callable[[], str], tmp_path: Path
-) -> None:
-    """A host that gets the key too late refuses until then; the other one goes on.
-
-    Nothing that either has signed is not believed.
-    """
-    hosts = Hosts(start, new_postgres(), new_s3(), tmp_path)
-    hosts.rotate("tsa", "--overlap", "5s")
-    until(lambda: bool(hosts.people[1].refused))
-    assert {type(each) for each in hosts.people[1].refused} == {UnavailableError}
-    until(lambda: hosts.second.get("/readyz")[0] == 503)
-    copy_key(hosts.one, hosts.two, "tsa-2")
-    # Each worker finds it by itself; which one answers is chance.
-    for _ in range(10):
-        until(lambda: hosts.second.get("/readyz")[0] == 200)
-    hosts.end("tsa")
-    assert hosts.people[0].refused == []
-    assert "tsa-2" in hosts.second.failure()
-
-
-def copy_key(one: Path, two: Path, name: str) -> None:
-    """Copy a key to another host."""
-    path = two / "keys" / f".{name}"
-    path.touch(0o600)
-    path.write_bytes((one / "keys" / f"{name}.pem").read_bytes())
-    path.rename(two / "keys" / f"{name}.pem")
-
-
-def test_host_that_does_not_follow_the_log(tmp_path: Path) -> None:
-    """A host without the key of the log's next tree still changes to the other roles' new keys."""
-    storage = StorageSettings(f"{tmp_path.as_uri()}/d", f"{tmp_path.as_uri()}/o")
-    one, two = tmp_path / "one", tmp_path / "two"
-    with opened(one, storage):
-        pass
-    copy_host(one, two)
-    settings = ServeSettings(one, storage=storage)
-    with opened(two, storage) as second:
-        rotate_log(settings, {}, now, None)
-        for role in ROLES:
-            appointment.rotate_key(settings, {}, now, Wish(role, NOW))
-            copy_key(one, two, f"{role}-2")
-        with pytest.raises(UnavailableError, match="tlog-2"):
-            second.follow()
-        for role, office in (("ca", second.authorities.ca), ("tsa", second.authorities.tsa)):
-            assert office.opened[second.authorities.lines[role].newest] is office.holder()
-        assert second.authorities.active().origin.endswith("/ct-logs/2/ct")
-        assert set(second.health.failures()) & set(ROLES) == set()
-
-
-def test_two_hosts_decide_at_once(tmp_path: Path) -> None:
-    """A host that has not heard of a rotation cannot decide on another one beside it."""
-    storage = StorageSettings(f"{tmp_path.as_uri()}/d", f"{tmp_path.as_uri()}/o")
-    one, two = tmp_path / "one", tmp_path / "two"
-    with opened(one, storage):
-        pass
-    copy_host(one, two)
-    settings = [ServeSettings(each, storage=storage) for each in (one, two)]
-    appointment.rotate_key(settings[0], {}, now, Wish("tsa", timedelta(days=1)))
-    # It is announced; the key is not on this host, and no second one is begun.
-    again = appointment.rotate_key(settings[1], {}, now, Wish("tsa", timedelta(days=1)))
-    assert again.resumed
-    assert again.tenure.name == "tsa-2"
 
 
 def test_old_storage_is_refused(tmp_path: Path) -> None:
