@@ -44,7 +44,8 @@ class Layout(NamedTuple):
         """
         size, first = self.size, self.first
         inner = len(pieces) - size
-        if inner < 1 or self.fixed(pieces) != self.octets:
+        # Strings and what stands between them take turns, from a string to a string.
+        if inner < 1 or inner % 2 == 0 or self.fixed(pieces) != self.octets:
             return None
         array = pieces[first : first + inner]
         for other in array[1::2]:
