@@ -189,6 +189,7 @@ class Hanging:
         raise UnavailableError("SERVICE_UNAVAILABLE", "no keys came")
 
 
+@pytest.mark.slow
 def test_hanging_issuer(office: Office) -> None:
     """Calls that wait for an issuer's keys are few, end in time, and delay no others."""
     hanging, own = Hanging(), OwnIssuer("https://other.example.com", generate())

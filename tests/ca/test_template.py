@@ -116,6 +116,7 @@ SCTS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(sorted(AUTHORITIES)), st.sampled_from(KINDS), IDENTITIES)
 def test_as_the_builder(issuing: str, kind: str, identity: Identity) -> None:

@@ -116,6 +116,7 @@ def test_deadline(office: Office) -> None:
         office.issuance.issue(REQUEST)
 
 
+@pytest.mark.slow
 def test_each_has_its_own_deadline(office: Office) -> None:
     """Requests that wait together are told at their own time, and none before."""
     office.issuance = replace(office.issuance, submit=lambda _: Future(), max_log_seconds=0.5)

@@ -96,6 +96,7 @@ def without_time(line: str) -> list[str]:
     return columns[:1] + columns[2:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("proofs", [(), ("--proofs",)])
 def test_entry(run: Run, asked: Served, tmp_path: Path, proofs: tuple[str, ...]) -> None:
     """One entry is found by the name that a line begins with, its number, and its UUID."""
@@ -126,6 +127,7 @@ def _names(run: Run) -> list[str]:
     return [each["name"] for each in listed["instances"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -75,6 +75,7 @@ def test_request_of_a_claim(worked: Worked, folder: str) -> None:
     assert json.loads(encode_request(vector.claim())) == json.loads(vector.request)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("registry", sorted(ALLOWED))
 def test_allowed_algorithm(registry: str) -> None:
     """Each allowed algorithm is taken, and its hash is the one in the leaf."""

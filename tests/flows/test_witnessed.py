@@ -84,6 +84,7 @@ def envelope(bundle: Bundle) -> str:
     return entry.proof.checkpoint
 
 
+@pytest.mark.slow
 def test_rotated(make: Callable[..., Witnessed]) -> None:
     """A tree with a name and a key of its own is one more log to witnesses; both verify."""
     made = make()
@@ -139,6 +140,7 @@ def test_served_checkpoint(make: Callable[..., Witnessed]) -> None:
         assert made.policy().check(body).size == 1
 
 
+@pytest.mark.slow
 def test_without_witnesses(make: Callable[..., Witnessed]) -> None:
     """Fail-closed: signing fails with 503 and the served checkpoint stays, until they are back."""
     made = make()

@@ -428,6 +428,7 @@ def test_around_the_object(shape: str, before: str, after: str) -> None:
     assert isinstance(found, Bundle) == (after == "\r\n\t ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", range(len(ODD)))
 @pytest.mark.parametrize("shape", [*SHAPES, *KEY_SHAPES])
 def test_usual_form_at_each_place(shape: str, odd: int) -> None:

@@ -63,6 +63,7 @@ def declared(requirements: list[str]) -> set[str]:
     return {re.split(r"[=><\[]", each)[0] for each in requirements}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", [False, True])
 def test_dependencies(service: bool) -> None:
     """What is imported is declared, and what is declared is imported."""

@@ -46,6 +46,7 @@ conditions = st.lists(
 places = st.integers(0, SIZE)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(conditions, places, places, st.booleans())
 def test_model(

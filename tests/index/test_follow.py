@@ -303,6 +303,7 @@ def test_killed_one_is_replaced() -> None:
         assert log.now_ms - began_ms <= 5000
 
 
+@pytest.mark.slow
 def test_failing_database(caplog: pytest.LogCaptureFixture) -> None:
     """A failure is told once and tried again; searches go on."""
     with opened() as (log,):
@@ -334,6 +335,7 @@ def test_failing_database(caplog: pytest.LogCaptureFixture) -> None:
         assert caplog.text.count("no space") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_interrupted_anywhere(seed: int, tmp_path: Path) -> None:
     """An index whose following broke off at random steps is a prefix, and is completed later."""

@@ -85,6 +85,7 @@ def test_deprecated_name_of_p256() -> None:
     check_signature(key, HELLO_SIGNATURE, b"hello\n", by_name("PKIX_ECDSA_P256_HMAC_SHA_256"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_same_as_the_library(kind: str) -> None:
     """Each kind is read as the library reads it, from DER, PEM and object."""

@@ -30,6 +30,7 @@ EVERY_WAY = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "row"), EVERY_WAY, ids=lambda value: str(getattr(value, "name", value))
 )

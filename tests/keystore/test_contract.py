@@ -79,6 +79,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-2048"])
 def test_key_is_loaded(place: Place, kind: str) -> None:
     """A key that was made is there afterwards, the same, and it signs."""
@@ -105,6 +106,7 @@ def test_created_key(place: Place) -> None:
     check_signature(made.public_key, made.sign(b"probe"), b"probe", made.algorithm)
 
 
+@pytest.mark.slow
 def test_digest(place: Place) -> None:
     """A digest is signed as its message is; one of another length is refused."""
     signer = place.provide("ecdsa-p256").load()
@@ -164,6 +166,7 @@ def test_many_threads(place: Place) -> None:
         list(pool.map(sign, range(8)))
 
 
+@pytest.mark.slow
 def test_probe(place: Place) -> None:
     """A probe tells of a key that works, and of one that is not there."""
     there = place.provide("ecdsa-p256")

@@ -100,6 +100,7 @@ def test_retries_are_rare(place: Place) -> None:
     assert place.server.count(DISCOVERY) <= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
 def test_hanging_issuer(server: Server, path: str) -> None:
     """An issuer that hangs fails its tokens at the deadline, and delays no other issuer's."""
@@ -231,6 +232,7 @@ def test_pattern_cache() -> None:
     assert not discovery._matched
 
 
+@pytest.mark.slow
 def test_pattern_threads(server: Server) -> None:
     """Issuers of one pattern that all hang have a bounded number of fetches; a named one works."""
     good = RemoteIssuer(server, "/good")

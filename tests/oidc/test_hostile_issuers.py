@@ -96,6 +96,7 @@ def flood(handler: BaseHTTPRequestHandler, ended: Event) -> None:
         handler.wfile.write(b" " * 65536)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [DISCOVERY, "/jwks"])
 @pytest.mark.parametrize("way", [drip, drip_head, flood])
 def test_endless_body(server: Server, path: str, way: Any) -> None:

@@ -78,6 +78,7 @@ def file(original: Path) -> Path:
     return original.parent / "backup.tar"
 
 
+@pytest.mark.slow
 def test_round_trip(original: Path, file: Path, tmp_path: Path) -> None:
     """What is restored is whole, private, and the same instance; it goes on where it was."""
     path = tmp_path / "new" / "data"

@@ -266,6 +266,7 @@ def large(name: str) -> bytes:
     return b"{" + b" " * (128 << 20) + b"}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "read", "code"),
     [

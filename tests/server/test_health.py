@@ -49,6 +49,7 @@ def test_not_ready(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "secret" not in response.body.decode()
 
 
+@pytest.mark.slow
 def test_not_ready_to_write(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a log can be read and not written it is not ready; then it is again by itself."""
     database = world._databases["tlog"]
@@ -167,6 +168,7 @@ def ready(world: World) -> tuple[int, dict[str, str]]:
     return told.status, failed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "fault",
     [

@@ -194,6 +194,7 @@ def test_get(world: World, data: st.DataObject) -> None:
     assert sizes(world) == before
 
 
+@pytest.mark.slow
 @settings(max_examples=250)
 @given(data=st.data())
 def test_post(world: World, data: st.DataObject) -> None:
@@ -230,6 +231,7 @@ def spoil(body: bytes, data: st.DataObject) -> bytes:
             return body[:at] + data.draw(st.binary(max_size=8)) + body[at:]
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(data=st.data())
 def test_spoilt(world: World, good: list[Sent], data: st.DataObject) -> None:

@@ -216,6 +216,7 @@ def test_export_import(
     check_moved(new, dump)
 
 
+@pytest.mark.slow
 def test_dump(old: Path, dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A dump from the first API round-trips, held to checkpoint and promises."""
     new = tmp_path / "new"
@@ -237,6 +238,7 @@ def test_longer_dump(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert run("import", longer, *given, "--data", tmp_path / "new", "--url", URL) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["short", "promise", "swapped", "checkpoint"])
 def test_bad_dump(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], how: str) -> None:
     """A dump that is not the log's is refused before anything of it is here."""

@@ -324,6 +324,7 @@ def test_a_root_near_its_end(world: World, role: str) -> None:
     world.rotate_key(role, new_root=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_clients_are_told_first(world: World, role: str) -> None:
     """A process that cannot tell clients of the new key does not use it.
@@ -412,6 +413,7 @@ def test_certificate_chain_of_the_tsa(world: World) -> None:
     assert served() != first
 
 
+@pytest.mark.slow
 def test_old_certificate_log(world: World) -> None:
     """The frozen log is read at its old URLs, and takes nothing; the new one has its own."""
     world.sign(b"1")

@@ -260,6 +260,7 @@ def test_behind(place: Place, settings: WitnessSettings, caplog: pytest.LogCaptu
     assert all(each.seen[ORIGIN][0] <= 5 for each in place.witnesses)
 
 
+@pytest.mark.slow
 def test_lying_size(place: Place) -> None:
     """One witness that claims to have seen more stops the log until it is taken out, or right."""
     process = place.open(replace(CLOSED, deadline_seconds=LONG))

@@ -28,6 +28,7 @@ def run(place: Place, given: list[LoadedEntry], batch: int = 300) -> Loaded:
     return load(place.settings, place.database, place.objects, given, batch=batch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch", [100, 256, 1000])
 @pytest.mark.parametrize("size", [0, 3, 256, 300])
 def test_loaded(place: Place, size: int, batch: int) -> None:
@@ -126,6 +127,7 @@ def test_cosigned(place: Place) -> None:
     assert loaded.checkpoint.envelope.endswith("cosigned")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize(
     "at",

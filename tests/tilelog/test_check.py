@@ -30,6 +30,7 @@ def check(place: Place) -> None:
     check_log(place.settings, place.database, Tiles(place.settings, place.database, place.objects))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "key", ["log/tile/entries/000", "log/tile/0/001", "log/stamps/000", "log/stamps/001"]
 )

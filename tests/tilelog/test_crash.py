@@ -223,6 +223,7 @@ def appended(log: TileLog, numbers: range) -> dict[int, Receipt]:
     return answered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("stays", [False, True], ids=["passes", "dies"])
 @pytest.mark.parametrize(

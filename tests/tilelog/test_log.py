@@ -400,6 +400,7 @@ def test_behind_what_was_published(place: Place, size: int) -> None:
     assert refused.value.code == "STATE_BEHIND"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "note",
     [b"", b"600", b"600 \n", b"600 " + b"0" * 63 + b"\n", b"-6 " + b"0" * 64 + b"\n", b"\xff" * 70],

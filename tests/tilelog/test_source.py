@@ -41,6 +41,7 @@ def test_resumed(exported: tuple[dict[str, bytes], Checkpoint]) -> None:
         assert read(files, checkpoint, start) == whole[start:]
 
 
+@pytest.mark.slow
 def test_without_times(exported: tuple[dict[str, bytes], Checkpoint]) -> None:
     """A log of somebody else has no times."""
     entries = read(*exported, 69_000, has_times=False)

@@ -143,6 +143,7 @@ def test_as_others_verify(kind: str, hash_name: str) -> None:
     assert verifier.verify_message(response, DATA)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(OPENSSL is None, reason="the program openssl is not installed")
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "rsa-2048"])
 @pytest.mark.parametrize("hash_name", ["sha256", "sha384", "sha512"])

@@ -112,6 +112,7 @@ def check(members: dict[str, Any], shape: str, path: Path, bit: int) -> None:
         assert meaning(verdict) == meaning(verify(members, shape))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [*SHAPES, *KEY_SHAPES])
 @settings(max_examples=150)
 @given(st.data())

@@ -81,6 +81,7 @@ def test_any_json(value: Any) -> None:
     assert not attempt(json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_odd_value_in_each_place(shape: str) -> None:
     """An odd value in any place of a bundle is refused, or nothing rests on that place."""
@@ -95,6 +96,7 @@ def test_odd_value_in_each_place(shape: str) -> None:
             attempt(json.dumps(changed).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["v0.1", "v2-dsse"])
 @settings(max_examples=200)
 @given(data=st.data())
@@ -108,6 +110,7 @@ def test_cut_and_spliced(shape: str, data: st.DataObject) -> None:
     attempt(bytes(text))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(data=st.data())
 def test_broken_der(data: st.DataObject) -> None:

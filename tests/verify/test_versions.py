@@ -79,6 +79,7 @@ def test_oversize(mint: Mint) -> None:
         assert refused(mint, members) == "BUNDLE_LIMIT"
 
 
+@pytest.mark.slow
 def test_same_twice(mint: Mint) -> None:
     """The same entry or the same timestamp twice is refused: it can only be there to be counted."""
     entries = mint.bundle()
