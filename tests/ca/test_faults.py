@@ -94,6 +94,7 @@ def client(office: Office) -> Iterator[Client]:
     found.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [V1, V2])
 @each_row
 def test_grpc(
@@ -204,6 +205,7 @@ ORDER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", list(product((0, 1), (0, 1, 2), (0, 1), (0, 1), (0, 1), (0, 1))))
 def test_order(wrong: tuple[int, ...]) -> None:
     """Of several faults the first in the order of checks is told."""

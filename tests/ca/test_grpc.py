@@ -142,6 +142,7 @@ def test_no_message(client: Client) -> None:
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+@pytest.mark.slow
 def test_too_large(client: Client) -> None:
     """A message above 4 MiB is refused before it is read."""
     message = v2.CreateSigningCertificateRequest(certificate_signing_request=bytes(5 << 20))
@@ -155,6 +156,7 @@ def waiting(_: tuple[bytes, ...]) -> "Future[SignedCertificateTimestamp]":
     return Future()
 
 
+@pytest.mark.slow
 def test_deadline(office: Office) -> None:
     """Who waits for a time gets nothing after it; who waits for ever gets the log's fault."""
     office.issuance = replace(office.issuance, submit=waiting, max_log_seconds=0.2)

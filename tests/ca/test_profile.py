@@ -163,6 +163,7 @@ def test_chain_for_the_log(authority: Authority) -> None:
     assert precertificate.chain == (precertificate.der, INTERMEDIATE, ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "rsa-2048"])
 def test_as_the_library_builds_it(kind: str) -> None:
     """For each kind of authority the signed part equals what cryptography's builder makes."""

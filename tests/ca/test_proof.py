@@ -53,6 +53,7 @@ def test_worked_example() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("form", ["pem", "der"])
 def test_each_kind(kind: str, form: str) -> None:

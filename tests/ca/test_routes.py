@@ -372,6 +372,7 @@ def test_any_bytes(body: bytes) -> None:
             continue
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.sampled_from(["credentials", "publicKeyRequest", "certificateSigningRequest", "x"]),

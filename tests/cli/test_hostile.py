@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -64,6 +65,7 @@ def replace_one(document: bytes, data: st.DataObject) -> bytes:
     return json.dumps(value).encode()
 
 
+@pytest.mark.slow
 @examples
 @given(st.data())
 def test_bundle_member(run: Run, signed: Path, served: Served, data: st.DataObject) -> None:
@@ -79,6 +81,7 @@ def test_bundle_member(run: Run, signed: Path, served: Served, data: st.DataObje
     assert json.loads(result.out)["status"] == result.status
 
 
+@pytest.mark.slow
 @examples
 @given(st.data())
 def test_bundle_bytes(run: Run, signed: Path, served: Served, data: st.DataObject) -> None:
@@ -95,6 +98,7 @@ def test_bundle_bytes(run: Run, signed: Path, served: Served, data: st.DataObjec
     assert result.status in (0, 1, 2), result.err
 
 
+@pytest.mark.slow
 @examples
 @given(st.data())
 def test_trusted_root_member(run: Run, signed: Path, served: Served, data: st.DataObject) -> None:

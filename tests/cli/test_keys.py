@@ -39,6 +39,7 @@ def test_never_replaced(run: Run, tmp_path: Path) -> None:
     assert "FILE_EXISTS" in again.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("uri", "status", "code"),
     [

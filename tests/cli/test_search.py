@@ -37,6 +37,7 @@ def digest(tmp_path: Path, number: int) -> str:
     return "sha256:" + sha256(b"%b %d" % (str(tmp_path).encode(), number)).hexdigest()
 
 
+@pytest.mark.slow
 def test_table(run: Run, asked: Served, tmp_path: Path) -> None:
     """An entry is a line: name, time, kind, signer, digest; what is known of all goes beside."""
     result = run("search", "--digest", digest(tmp_path, 1))
@@ -47,6 +48,7 @@ def test_table(run: Run, asked: Served, tmp_path: Path) -> None:
     assert result.err == "1 entry\n"
 
 
+@pytest.mark.slow
 def test_proofs(run: Run, asked: Served, tmp_path: Path) -> None:
     """With proofs the checkpoint that they rest on is named, and what is not proven."""
     result = run("search", "--identity", NAME, "--digest", digest(tmp_path, 0), "--proofs")
@@ -57,6 +59,7 @@ def test_proofs(run: Run, asked: Served, tmp_path: Path) -> None:
     assert "that 127.0.0.1 signed; the times are the server's word" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["key", "pem"])
 def test_key(run: Run, asked: Served, tmp_path: Path, kind: str) -> None:
     """A file with a key or a certificate finds what was signed with it; so does its hash."""
@@ -67,6 +70,7 @@ def test_key(run: Run, asked: Served, tmp_path: Path, kind: str) -> None:
         assert digest(tmp_path, 1) in run("search", "--key", key).out
 
 
+@pytest.mark.slow
 def test_json(run: Run, asked: Served, tmp_path: Path) -> None:
     """One document says what was found, whether it is proven, and whether there is more."""
     words = ("search", "--issuer", asked.world.issuer, "--identity", NAME, "--limit", "1")
@@ -80,6 +84,7 @@ def test_json(run: Run, asked: Served, tmp_path: Path) -> None:
     assert proven["rows"][0]["logIndex"] < told["rows"][0]["logIndex"]
 
 
+@pytest.mark.slow
 def test_any_url(run: Run, asked: Served, tmp_path: Path) -> None:
     """Without proofs an instance that nobody trusts can be asked; with proofs it can not."""
     assert run("trust", "remove", "--", *_names(run)).status == 0
@@ -115,6 +120,7 @@ def test_entry(run: Run, asked: Served, tmp_path: Path, proofs: tuple[str, ...])
         assert (document["proven"], len(document["checkpoints"])) == (bool(proofs), len(proofs))
 
 
+@pytest.mark.slow
 def test_no_entry(run: Run, asked: Served) -> None:
     """A name that the log does not have is an answer too."""
     for word in ("999999999", "0123456789abcdef:0", "ab" * 32):
@@ -150,6 +156,7 @@ def test_usage(run: Run, asked: Served, words: tuple[str, ...]) -> None:
     assert result.out == ""
 
 
+@pytest.mark.slow
 def test_nothing_found(run: Run, asked: Served) -> None:
     """No entry is an answer too."""
     result = run("search", "--identity", "nobody@example.com", "--proofs")

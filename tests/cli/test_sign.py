@@ -44,6 +44,7 @@ def printed_commands(result: Result) -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_sign(run: Run, served: Served, version: str) -> None:
@@ -61,6 +62,7 @@ def test_sign(run: Run, served: Served, version: str) -> None:
     assert token not in result.out + result.err
 
 
+@pytest.mark.slow
 def test_instance(run: Run, served: Served, folder: Path) -> None:
     """With an instance that was added nothing else is needed, by name or URL."""
     added = run("trust", "add", served.url, "--fingerprint", served.fingerprint)
@@ -73,6 +75,7 @@ def test_instance(run: Run, served: Served, folder: Path) -> None:
     assert "a.txt.sigstore.json" in names_in(folder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["1", "2"])
 def test_in_toto(run: Run, served: Served, folder: Path, version: str) -> None:
     """A statement is signed byte for byte, and the printed command proves it by its subject."""
@@ -88,6 +91,7 @@ def test_in_toto(run: Run, served: Served, folder: Path, version: str) -> None:
     assert run(*printed_commands(result)[0]).status == 0
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_odd_names(run: Run, served: Served) -> None:
     """Names with quotes, spaces and leading hyphens come back as a command that works."""
@@ -127,6 +131,7 @@ def test_existing_bundle(run: Run, served: Served, folder: Path) -> None:
     assert bundle.read_bytes() != b"mine"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["file", "stdin", "SIGSTORE_IDENTITY_TOKEN", "SIGSTORE_ID_TOKEN"])
 def test_token_sources(
     run: Run, served: Served, folder: Path, how: str, monkeypatch: pytest.MonkeyPatch

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tests.cli.conftest import Run, Served
 
 
+@pytest.mark.slow
 def test_life(run: Run, served: Served) -> None:
     """An instance is added, listed, refreshed and removed."""
     added = run("trust", "add", served.url, "--fingerprint", f"SHA256:{served.fingerprint.upper()}")
@@ -34,6 +35,7 @@ def test_life(run: Run, served: Served) -> None:
     assert run("trust", "remove", name).status == 2
 
 
+@pytest.mark.slow
 def test_export(run: Run, served: Served, signed: Path) -> None:
     """What was fetched is given as one file, byte for byte, and verifies without the store."""
     assert run("trust", "export").status == 2
@@ -58,6 +60,7 @@ def test_export(run: Run, served: Served, signed: Path) -> None:
     assert run("verify", signed, "--trust-config", "both.json", *served.who).status == 0
 
 
+@pytest.mark.slow
 def test_export_nothing_spoilt(run: Run, served: Served, tmp_path: Path) -> None:
     """What can not be read, or not be written, is not handed on."""
     words = ("--fingerprint", served.fingerprint, "--name", "ours")
@@ -73,6 +76,7 @@ def test_export_nothing_spoilt(run: Run, served: Served, tmp_path: Path) -> None
         assert (result.status, result.out) == (2, "")
 
 
+@pytest.mark.slow
 def test_refresh_goes_on(run: Run, served: Served, tmp_path: Path) -> None:
     """An instance that fails does not keep the others from being refreshed."""
     for name in ("first", "second"):
@@ -127,6 +131,7 @@ def test_not_an_instance(run: Run, served: Served) -> None:
     assert "NOT_FOUND" in result.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["../evil", "a/b", ""])
 def test_bad_name(run: Run, served: Served, name: str) -> None:
     """A name that could be a path is refused."""

@@ -50,6 +50,7 @@ def envelope_claim() -> Claim:
     return Claim(content, signature, key.public_key, None, lambda name: new(name, message).digest())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", CLIENTS)
 @pytest.mark.parametrize("claim", [message_claim, envelope_claim])
 def test_add(
@@ -108,6 +109,7 @@ def v1_changes() -> dict[str, Callable[[dict[str, Any]], None]]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", v1_changes())
 def test_v1_malformed(world: World, meddler: Meddler, name: str) -> None:
     """An answer without a part, or with one of the wrong form, is refused."""

@@ -141,6 +141,7 @@ def test_redirect(witness: Witness) -> None:
         add(witness, 0, 7)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [b"", b"\n", b"x\n", b"07\n", b"7 \n", b"-7\n", b"7\n\n", b"\xff",
                                   b"9223372036854775808\n", b"1_0\n"])  # fmt: skip
 def test_malformed_size(witness: Witness, size: bytes) -> None:
@@ -149,6 +150,7 @@ def test_malformed_size(witness: Witness, size: bytes) -> None:
     assert code(witness, MalformedError) == "RESPONSE_MALFORMED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [b"", b"\n", b"hello\n", b"\xff\xfe", b"\xe2\x80\x94 w AAAA\n", b"<html>\n", b"\n\n\n",
@@ -236,6 +238,7 @@ def test_several_keys(witness: Witness) -> None:
         assert made.asked == 1
 
 
+@pytest.mark.slow
 def test_slow(witness: Witness) -> None:
     """A witness that does not answer costs the time-out and no more."""
     witness.delay = 20

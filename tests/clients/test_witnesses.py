@@ -96,6 +96,7 @@ def test_enough(log: Log, witnesses: list[Witness]) -> None:
     assert not gathered.failures
 
 
+@pytest.mark.slow
 def test_deadline(log: Log, witnesses: list[Witness]) -> None:
     """Slow witnesses cost the deadline; what arrived is given."""
     witnesses[1].delay = witnesses[2].delay = LONG
@@ -114,6 +115,7 @@ def test_all_answered(log: Log, witnesses: list[Witness]) -> None:
     assert took < SOON
 
 
+@pytest.mark.slow
 def test_give_up(log: Log, witnesses: list[Witness]) -> None:
     """With `give_up` it ends when those that are left cannot meet the policy; else it waits."""
     witnesses[0].delay = LONG

@@ -183,6 +183,7 @@ def test_key_details(worked: Worked, details: object, code: str) -> None:
     assert refused(vector.entry(edit(vector.body, path, lambda _: details)), vector.claim()) == code
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["hashedrekord_v002", "hashedrekord_v002_dsse", "dsse_v002"])
 def test_flipped_bit_v2(worked: Worked, folder: str) -> None:
     """A v2 body that differs in any one bit vouches for nothing."""
@@ -195,6 +196,7 @@ def test_flipped_bit_v2(worked: Worked, folder: str) -> None:
             match(vector.entry(bytes(body)), claim)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", ["hashedrekord_v001", "dsse_v001", "intoto_v002"])
 def test_flipped_bit_v1(worked: Worked, folder: str) -> None:
     """A v1 body that differs in any one bit is refused, or only spells the same in another way."""

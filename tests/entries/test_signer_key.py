@@ -94,6 +94,7 @@ def ssh_sign(tmp_path: Path, kind: str, *options: str) -> tuple[bytes, bytes]:
     return (tmp_path / "message.sig").read_bytes(), (tmp_path / "key.pub").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa-256", "ecdsa-384", "ecdsa-521", "rsa-2048"])
 def test_ssh(tmp_path: Path, kind: str) -> None:
     """What OpenSSH signs is taken, for each kind of key; the key's comment leaves no trace."""

@@ -195,6 +195,7 @@ def test_subjects_where_the_log_holds_them() -> None:
     assert set(SUBJECTS) <= set(older.v1_keys)
 
 
+@pytest.mark.slow
 def test_subjects_are_bounded() -> None:
     """A statement with more digests than anybody has is read up to a limit."""
     subjects = [{"digest": {"sha256": f"{number:064x}"}} for number in range(9000)]

@@ -54,6 +54,7 @@ def test_not_der(data: str) -> None:
             read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", range(256))
 def test_every_length(first: int) -> None:
     """What `expect` reads in place is what `element` reads, or refuses, of every header."""

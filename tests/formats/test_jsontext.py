@@ -162,6 +162,7 @@ def test_size() -> None:
     assert error.value.code == "LIMIT_EXCEEDED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["[]", "{}", '{"a":1}', '"a"', "1", "null"])
 def test_many_values(value: str) -> None:
     """Many small values cost far more memory than text: they are counted before they are made."""

@@ -273,12 +273,14 @@ def check_neighbours(first: bytes) -> None:
             reader.read(first)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [GOOD, with_nonce(b"\x11" * 8)])
 def test_alike(first: bytes) -> None:
     """A reader that knows a form gives the strict answer to everything that is nearly of it."""
     check_neighbours(first)
 
 
+@pytest.mark.slow
 def test_real_alike(conformance: Path) -> None:
     """So it does for the forms of real authorities."""
     lengths = {len(der): der for der in real_responses(conformance)}

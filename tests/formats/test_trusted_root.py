@@ -192,6 +192,7 @@ def test_unsupported_certificate_is_skipped() -> None:
     assert root.skipped[0].startswith("timestampAuthorities[0].certChain: ")
 
 
+@pytest.mark.slow
 def test_pkcs1_key() -> None:
     """The PKCS#1 keys of old certificate logs load, under the name for their size."""
     public = generate("rsa-4096").public_key

@@ -125,6 +125,7 @@ def test_quorum_of_one_witness() -> None:
     assert not policy.is_met(("w1", "w3"))
 
 
+@pytest.mark.slow
 @given(st.data())
 def test_threshold(data: st.DataObject) -> None:
     """A group of witnesses is met exactly if at least k of them cosigned."""

@@ -123,6 +123,7 @@ def test_damaged_tile() -> None:
         assert database.next(f"{1:016x}") == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(5, 3), (3, 5), (300, 300), (300, 700), (1, 0)])
 def test_index_of_another_log(sizes: tuple[int, int], caplog: pytest.LogCaptureFixture) -> None:
     """An index of another tree, or one ahead of a log that was restored, begins again."""

@@ -165,6 +165,7 @@ def test_point_off_the_curve() -> None:
     refuse(SPKI[:-1] + bytes((SPKI[-1] ^ 1,)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [1024, 2056, 3000])
 def test_rsa_of_other_sizes(bits: int) -> None:
     """RSA moduli are of 2048, 3072 or 4096 bits."""

@@ -44,6 +44,7 @@ def test_one_at_a_time() -> None:
     assert most == 1
 
 
+@pytest.mark.slow
 def test_hanging_call() -> None:
     """A call past its deadline is given up; others are refused at once until it has ended."""
     calls, gate = Calls("store", threads=1, seconds=0.2), threading.Event()

@@ -150,6 +150,7 @@ def test_missing(place: Place) -> None:
     assert caught.value.code == "KEY_NOT_FOUND"
 
 
+@pytest.mark.slow
 def test_many_threads(place: Place) -> None:
     """Many threads sign with several signers at once; every signature is right."""
     place = place.provide("ecdsa-p256")

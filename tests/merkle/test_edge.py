@@ -9,6 +9,7 @@ from touchplate.merkle.tree import EMPTY_ROOT, LeafHash, leaf_hash, prove_inclus
 LEAVES = tuple(leaf_hash(b"%d" % index) for index in range(1100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", range(34))
 def test_every_growth(size: int) -> None:
     """From every small tree to every other: root, edge and proofs are the definition's."""

@@ -30,6 +30,7 @@ def test_every_inclusion(size: int) -> None:
             assert refused.value.code == "INCLUSION_PROOF_INVALID"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", SMALL)
 def test_every_run_of_neighbours(size: int) -> None:
     """In every small tree, the proofs of every run of neighbours hold together."""

@@ -70,6 +70,7 @@ def by_hmac_with_public_key(message: bytes) -> bytes:
     return made.finalize()
 
 
+@pytest.mark.slow
 def test_default_algorithm(place: Place) -> None:
     """An issuer that does not say what it signs with signs with RS256."""
     token = compact({"alg": "RS256", "kid": "r"}, place.issuer.url, by_rsa)
@@ -79,6 +80,7 @@ def test_default_algorithm(place: Place) -> None:
         assert place.authenticate(token).san.value == EMAIL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("algorithm", "listed", "jwk", "sign"),
     [

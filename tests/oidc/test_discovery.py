@@ -46,6 +46,7 @@ def test_rotation(place: Place) -> None:
     assert place.fetched() == 2
 
 
+@pytest.mark.slow
 def test_garbage_key_ids(place: Place) -> None:
     """Tokens that name keys which nobody has cannot hammer the issuer."""
     place.authenticate()
@@ -69,6 +70,7 @@ def test_removed_key(place: Place) -> None:
         place.authenticate(token)
 
 
+@pytest.mark.slow
 def test_issuer_down(place: Place) -> None:
     """Old keys are used while the issuer is away, to an hour; then its tokens are unavailable."""
     token = place.mint()
@@ -89,6 +91,7 @@ def test_issuer_down(place: Place) -> None:
     assert "answers 503" in place.reports[0]
 
 
+@pytest.mark.slow
 def test_retries_are_rare(place: Place) -> None:
     """An issuer that fails is asked again after one second, two, four … thirty at most."""
     place.server.json(DISCOVERY, {}, 500)
@@ -125,6 +128,7 @@ def test_hanging_issuer(server: Server, path: str) -> None:
     assert server.count(path) == 1
 
 
+@pytest.mark.slow
 def test_deadline_of_its_own(place: Place) -> None:
     """Who waits is let go at the deadline, also if the transport does not keep it."""
     ended = Event()

@@ -17,6 +17,7 @@ from touchplate.oidc.jwk import MAX_JWKS
 from touchplate.transport.http import Response, TransportSettings, is_public
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -113,6 +114,7 @@ def test_endless_body(server: Server, path: str, way: Any) -> None:
     assert time.monotonic() - began < 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

@@ -157,6 +157,7 @@ def test_not_empty(file: Path, tmp_path: Path) -> None:
     assert (path / "instance.json").exists()
 
 
+@pytest.mark.slow
 def test_damaged(file: Path, tmp_path: Path) -> None:
     """A backup that was cut short or changed in any file is refused, and leaves nothing."""
     content = file.read_bytes()
@@ -203,6 +204,7 @@ def rewrite(file: Path, out: Path, extra: tarfile.TarInfo, data: bytes) -> None:
             tar.addfile(member, io.BytesIO(text))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -250,6 +252,7 @@ def test_header_of_another_format(file: Path, tmp_path: Path) -> None:
         put_back(later, tmp_path / "data")
 
 
+@pytest.mark.slow
 def test_stale_and_published(tmp_path: Path) -> None:
     """A backup that is behind what others saw is restored, and no server writes to it."""
     path, file, seen = tmp_path / "data", tmp_path / "b.tar", tmp_path / "seen"
@@ -275,6 +278,7 @@ def test_stale_and_published(tmp_path: Path) -> None:
     assert put_back(tmp_path / "new.tar", tmp_path / "3", seen).behind == ()
 
 
+@pytest.mark.slow
 def test_fork_and_published(tmp_path: Path) -> None:
     """A tree of the same size, but another one, is behind too."""
     path, file = tmp_path / "data", tmp_path / "b.tar"

@@ -313,6 +313,7 @@ def test_pipelined() -> None:
     run(talk)
 
 
+@pytest.mark.slow
 def test_slow_body() -> None:
     """A body that does not come in time ends the connection."""
 

@@ -151,6 +151,7 @@ def test_counted() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_end() -> None:
     """Calls under way are answered, new ones are not taken, and the port is free again."""
     sleep = Sleep()

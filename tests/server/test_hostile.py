@@ -182,6 +182,7 @@ bodies = (
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(data=st.data())
 def test_get(world: World, data: st.DataObject) -> None:

@@ -88,6 +88,7 @@ async def read_answer(reader: asyncio.StreamReader) -> bytes:
     return head.split(b"\r\n")[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parts", [(GET,), (GET[:5], GET[5:]), (GET, GET), (GET + GET[:9], GET[9:])]
 )
@@ -145,6 +146,7 @@ def test_slow_head(start: bytes, after: bytes) -> None:
     asyncio.run(run())
 
 
+@pytest.mark.slow
 def test_drip() -> None:
     """A head that comes a byte at a time has no more time than another."""
 

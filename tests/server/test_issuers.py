@@ -162,6 +162,7 @@ def test_reload(tmp_path: Path, remote: RemoteIssuer) -> None:
         assert not world.deployment.issuers.reload_if_changed()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
@@ -229,6 +230,7 @@ def test_keys_stay(tmp_path: Path, remote: RemoteIssuer) -> None:
         assert remote.server.count("/jwks") == 1
 
 
+@pytest.mark.slow
 def test_rules(tmp_path: Path, remote: RemoteIssuer) -> None:
     """A rule is for its issuer only, and unknown is never yes."""
     path = write(tmp_path / "c.yaml", remote)

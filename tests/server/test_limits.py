@@ -283,6 +283,7 @@ def test_too_much_at_once() -> None:
             assert limited.app._held == MAX_HELD_BYTES - len(large) + 1
 
 
+@pytest.mark.slow
 def test_identity_of_tokens() -> None:
     """Certificates are counted for the identity, and only once its token is verified."""
     with world(identity=Rate(1, 60, 1)) as limited:
@@ -349,6 +350,7 @@ def entry(path: str, signer: Any, artifact: str) -> bytes:
     return json.dumps({"hashedRekordRequestV002": request}).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tlog_version", [1, 2])
 def test_identity_of_certificates(tlog_version: int) -> None:
     """Names count that our authority vouched for; a stranger's certificate counts for its key."""

@@ -136,6 +136,7 @@ ONE_CHUNK = b"%x\r\n%b\r\n0\r\n\r\n" % (LARGE, bytes(LARGE))
 NEXT = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", LOOPS)
 @pytest.mark.parametrize(
     ("status", "sent"),
@@ -214,6 +215,7 @@ def test_too_much(run: Callable[..., None]) -> None:
     play(run, scene, Strict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", LOOPS)
 def test_too_slow(run: Callable[..., None]) -> None:
     """Who writes a byte at a time is cut when its time is over."""
@@ -229,6 +231,7 @@ def test_too_slow(run: Callable[..., None]) -> None:
     play(run, scene, Strict)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", LOOPS)
 def test_silent(run: Callable[..., None]) -> None:
     """Who neither writes nor ends is left alone after a while."""

@@ -229,6 +229,7 @@ def test_dump(old: Path, dump: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     check_moved(new, dump)
 
 
+@pytest.mark.slow
 def test_longer_dump(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What was logged after the checkpoint was fetched is left out."""
     lines = (dump / "log.jsonl").read_bytes().splitlines(keepends=True)
@@ -268,6 +269,7 @@ def test_bad_dump(dump: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert deployment.tlog.checkpoint().size == 0
 
 
+@pytest.mark.slow
 def test_dump_without_key(dump: Path, tmp_path: Path) -> None:
     """Without a key the dump is still held to itself, and the same log comes out."""
     new = tmp_path / "new"
@@ -310,6 +312,7 @@ def test_url(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert abs(entry.time_ms / 1000 - time.time()) < 600
 
 
+@pytest.mark.slow
 def test_damaged_url(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A bundle that is not the tree's ends the import; nothing is served until it is complete."""
     vkey = exported(old, tmp_path / "out", capsys)
@@ -382,6 +385,7 @@ def test_own_folder(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "own folder" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_trees(old: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After a rotation each tree is exported on its own, and what was imported is the first."""
     vkey = exported(old, tmp_path / "out", capsys)

@@ -107,6 +107,7 @@ def sign_by(world: World, transport: InProcessTransport, artifact: bytes) -> Bun
     return signer.sign(Artifact.from_bytes(artifact)).bundle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_before_during_and_after(world: World, role: str) -> None:
     """The old key signs until its time, the new one from then on; all bundles verify for ever."""
@@ -216,6 +217,7 @@ def test_frozen_log_without_the_loop(sct: str) -> None:
         assert old.log.checkpoint().size == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_other_processes_follow(world: World, role: str) -> None:
     """Other processes take a rotation up when they look, and change at the decided moment."""
@@ -229,6 +231,7 @@ def test_other_processes_follow(world: World, role: str) -> None:
         assert encode_trusted_root(other.trusted_root) == encode_trusted_root(world.trusted_root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_restart(world: World, role: str) -> None:
     """A start at any time of a rotation goes on where it is."""
@@ -249,6 +252,7 @@ def test_restart(world: World, role: str) -> None:
     assert len(members(root, role)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("role", ROLES)
 def test_again_and_again(world: World, role: str) -> None:
     """Any number of rotations; one that another takes the place of in time is never named."""

@@ -44,6 +44,7 @@ def served(world: World, path: str, url: str | None = None) -> tuple[int, bytes]
     return response.status, response.body
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize("url", [None, NEW_URL])
 def test_sign_rotate_sign(world: World, url: str | None, version: int) -> None:

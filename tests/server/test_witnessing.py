@@ -211,6 +211,7 @@ def test_fail_open(place: Place) -> None:
     assert place.check(process.append(1)).size == 2
 
 
+@pytest.mark.slow
 def test_slow(place: Place) -> None:
     """A slow witness costs at most the deadline, and meanwhile a batch gathers."""
     for each in place.witnesses:
@@ -227,6 +228,7 @@ def test_slow(place: Place) -> None:
     assert place.witnesses[0].asked <= 2 + took / OPEN.deadline_seconds
 
 
+@pytest.mark.slow
 def test_one_slow_costs_nothing(place: Place) -> None:
     """A slow witness that the policy can do without is not waited for."""
     place.witnesses[1].delay = LONG
@@ -238,6 +240,7 @@ def test_one_slow_costs_nothing(place: Place) -> None:
     assert place.witnesses[1].asked <= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [CLOSED, OPEN])
 def test_behind(place: Place, settings: WitnessSettings, caplog: pytest.LogCaptureFixture) -> None:
     """A log that a witness knows to be larger is never published, and its operator is told."""
@@ -336,6 +339,7 @@ def test_witnessed_from_now_on(place: Place) -> None:
     assert place.check(process.append(1)).size == 2
 
 
+@pytest.mark.slow
 def test_two_processes(place: Place) -> None:
     """Processes that publish at once all answer, and what is published only grows."""
     processes = [place.open(), place.open()]
@@ -458,6 +462,7 @@ def test_load_policy(place: Place, tmp_path: Path) -> None:
     assert load_policy(write(tmp_path, f"{text}quorum a\n")).quorum == "a"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "reason"),
     [

@@ -72,6 +72,7 @@ def entries_in(names: list[str]) -> list[tuple[int, int]]:
     return sorted((int(first), int(stop)) for first, stop, _ in (name.split("-") for name in names))
 
 
+@pytest.mark.slow
 def test_runs(folder: Folder) -> None:
     """What has gathered goes into a run, eight runs into one, and all is found."""
     database = folder.open()
@@ -103,6 +104,7 @@ def test_bounded_memory(folder: Folder) -> None:
     assert held <= (RUN + 8) * 32
 
 
+@pytest.mark.slow
 def test_bounded_memory_of_a_reader(folder: Folder) -> None:
     """A process that only looks up does not keep what another one has put into runs."""
     database, reader = folder.open(), folder.open()
@@ -199,6 +201,7 @@ def test_one_tidies(folder: Folder) -> None:
     assert [database.find(identity(n)) for n in range(100)] == list(range(100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["fsync", "rows", "unlink"])
 def test_dies_while_tidying(folder: Folder, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Wherever tidying ends, the index is whole; the next one takes over, and leaves no file."""
@@ -260,6 +263,7 @@ def test_reindexed_below_another(folder: Folder) -> None:
     assert [other.find(identity(n)) for n in (0, 99, 101)] == [0, 99, 101]
 
 
+@pytest.mark.slow
 def test_version_1(folder: Folder) -> None:
     """The tables of version 1, with their tree of identities, are brought up to date."""
     connection = apsw.Connection(str(folder.path))

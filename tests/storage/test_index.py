@@ -237,6 +237,7 @@ def test_density() -> None:
     assert sum(len(block.data) for block in packed) < 60_000 * 3
 
 
+@pytest.mark.slow
 def test_tiers() -> None:
     """The number of runs is bounded by the number of tiers, and a large run is left alone."""
     runs: list[Run] = []

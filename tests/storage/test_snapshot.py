@@ -33,6 +33,7 @@ def start(path: Path) -> SQLiteLog:
     return log
 
 
+@pytest.mark.slow
 def test_while_written(tmp_path: Path) -> None:
     """Copies taken while a thread appends and merges runs hold each entry once."""
     ended = Event()

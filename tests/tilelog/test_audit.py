@@ -113,6 +113,7 @@ def test_tile_changed(place: Place) -> None:
     assert faults(place).keys() == {"entry 261"}
 
 
+@pytest.mark.slow
 def test_tile_lost(place: Place) -> None:
     """A missing tile is the one fault."""
     lose(place, "log/tile/0/000")

@@ -121,6 +121,7 @@ def test_upper_tile(spoiled: Place) -> None:
     assert found.value.code == "TLOG_INVALID"
 
 
+@pytest.mark.slow
 def test_lost_identity(spoiled: Place) -> None:
     """An entry that its identity does not lead to is found."""
     assert isinstance(spoiled.database, MemoryLog)

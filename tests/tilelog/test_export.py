@@ -64,6 +64,7 @@ def source_of(out: ObjectStore, exported: Exported) -> TileSource:
     return TileSource(lambda path, _: out.get(path), exported.checkpoint, has_times=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "size", [0, 1, 255, 256, 257, 700, pytest.param(65_537, marks=pytest.mark.slow)]
 )
@@ -91,6 +92,7 @@ def test_names(place: Place) -> None:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "then"), [(0, 300), (3, 5), (256, 512), (300, 300), (511, 1030)])
 def test_again(place: Place, first: int, then: int) -> None:
     """A second export adds what is new to the first one's files."""

@@ -115,6 +115,7 @@ def test_times_that_go_back(place: Place) -> None:
     assert [entry.time_ms for entry in found if entry] == [50, 50, 60, 60, 60]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("places", [(0, 1), (3, 700), (100, 101, 300, 301, 900)])
 def test_twice(place: Place, places: tuple[int, ...]) -> None:
     """A leaf that the source has twice is here twice; lookups lead to the first."""
@@ -148,6 +149,7 @@ def test_other_identity(place: Place) -> None:
     assert [fault.text for fault in faults] == ["its identity is not its leaf hash"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["root", "longer", "shorter"])
 def test_other_root(place: Place, wrong: str) -> None:
     """A source that does not lead where it says never counts: its end is not committed."""

@@ -184,6 +184,7 @@ def test_time_never_goes_back(log: TileLog, place: Place) -> None:
     assert third.time_ms == first.time_ms + 10_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 255, 256, 257, 600])
 def test_tiles(place: Place, size: int) -> None:
     """Every tile of every earlier size is readable, sealed or not, and nothing beyond."""
@@ -204,6 +205,7 @@ def test_tiles(place: Place, size: int) -> None:
         log.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, 256, 300])
 def test_entry_bundles(place: Place, size: int) -> None:
     """Every bundle of every width is readable, sealed or not, and hashes to its tile."""
@@ -248,6 +250,7 @@ def test_no_such_entry(log: TileLog, index: int) -> None:
     assert refused.value.code == "NOT_FOUND"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("level", "index", "width"),
     [(0, 0, 0), (0, 0, -1), (0, 0, 257), (0, -1, 1), (0, 2**62, 1), (64, 0, 1), (-1, 0, 1)],

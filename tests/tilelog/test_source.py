@@ -48,6 +48,7 @@ def test_without_times(exported: tuple[dict[str, bytes], Checkpoint]) -> None:
     assert {each.time_ms for each in entries} == {None}
 
 
+@pytest.mark.slow
 def test_full_for_partial(exported: tuple[dict[str, bytes], Checkpoint]) -> None:
     """A log may drop partial files once it has the full ones: those are read then."""
     files, checkpoint = dict(exported[0]), exported[1]

@@ -128,6 +128,7 @@ def test_same_answer_as_http(service: Service, client: Client, requests_v2: Requ
     assert json_format.Parse(body, TransparencyLogEntry()) == client.create(requests[2])[0]
 
 
+@pytest.mark.slow
 def test_at_once(service: Service, client: Client, requests_v2: Requests) -> None:
     """Many calls at once have an index each, equal ones share theirs."""
     requests = requests_v2(60) * 2
@@ -238,6 +239,7 @@ class StuckLog(FailingLog):
         return self.asked
 
 
+@pytest.mark.slow
 def test_deadline(requests_v2: Requests) -> None:
     """A call ends with its deadline, and what it waited for is given up."""
     service = Service()
@@ -267,6 +269,7 @@ def test_bug_is_not_shown(requests_v2: Requests, caplog: pytest.LogCaptureFixtur
     service.close()
 
 
+@pytest.mark.slow
 def test_files(service: Service, client: Client, requests_v2: Requests) -> None:
     """The reading calls give the files that HTTP gives."""
     service.call_all("POST", HTTP, requests_v2(260))

@@ -30,6 +30,7 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 5, -5, 86_400 * 400])
 def test_offset(seconds: int) -> None:
     """The offset of a server is found to within the way there and back."""
@@ -71,6 +72,7 @@ def bad(**fields: object) -> Character:
     return answer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("character", "error"),
     [

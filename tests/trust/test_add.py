@@ -114,6 +114,7 @@ def test_unsigned_targets(repository: Repository, store: TrustStore) -> None:
     assert left_in(store) == []
 
 
+@pytest.mark.slow
 def test_away(repository: Repository, store: TrustStore) -> None:
     """An instance that does not answer is unavailable, not refused."""
     fingerprint = repository.fingerprint

@@ -119,6 +119,7 @@ def test_cve_2024_47534_delegation_by_another(repository: Repository, instance: 
     assert instance.trusted_root_bytes() == b"delegated"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["2.root.json", "timestamp.json", "2.snapshot.json"])
 @pytest.mark.parametrize(
     "data",

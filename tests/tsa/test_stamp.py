@@ -123,6 +123,7 @@ def test_without_certificates() -> None:
     assert b"\xa0\x00" not in response
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "rsa-2048"])
 @pytest.mark.parametrize("hash_name", ["sha256", "sha384", "sha512"])
 def test_as_others_verify(kind: str, hash_name: str) -> None:

@@ -295,6 +295,7 @@ TRAPS: Final[tuple[Callable[[], None], ...]] = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(1, len(TRAPS) + 1))
 def test_trap(number: int) -> None:
     """Each trap is avoided; what it is stands in its function."""

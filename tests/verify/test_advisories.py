@@ -421,6 +421,7 @@ def test_cve_2024_45395_many_entries(mint: Mint) -> None:
     assert refused(mint, mint.bundle("v2-dsse", payload=payload)) == "STATEMENT_INVALID"
 
 
+@pytest.mark.slow
 def test_cve_2024_29903_small_values(mint: Mint) -> None:
     """Megabytes of brackets are refused before they become as many objects."""
     members = mint.bundle()

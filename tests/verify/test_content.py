@@ -28,6 +28,7 @@ HASHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["v1-message", "v2-message", "v1-dsse", "v2-dsse"])
 @pytest.mark.parametrize("kind", HASHES)
 def test_kinds_of_key(mint: Mint, kind: str, shape: str) -> None:

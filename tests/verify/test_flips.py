@@ -125,6 +125,7 @@ def test_flipped_bit(shape: str, data: st.DataObject) -> None:
     check(members, shape, path, bit)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [*SHAPES, *KEY_SHAPES])
 def test_each_field(shape: str) -> None:
     """Each field of each shape is looked at: its first bit, its last, and one in the middle."""

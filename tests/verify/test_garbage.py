@@ -70,6 +70,7 @@ def test_noise(data: bytes) -> None:
     assert not attempt(data)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
