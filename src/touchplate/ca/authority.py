@@ -33,17 +33,10 @@ def create_chain(
     """
     start = now.replace(microsecond=0) - BACKDATED
     root_name = build.encode_name(organization, common_name)
-    root_spki = root.public_key.spki
-    root_certificate = build.sign_certificate(
+    root_certificate = build.sign_root(
         root_name,
-        root_spki,
-        (
-            build.key_usage(build.KEY_USAGE_ISSUE),
-            build.basic_constraints(1),
-            build.subject_key_identifier(root_spki),
-        ),
+        path_length=1,
         serial=random_serial(),
-        issuer=root_name,
         validity=(start, start + ROOT_LIFETIME),
         signer=root,
     )

@@ -176,6 +176,26 @@ def sign_certificate(
     return sign_tbs(encode_tbs(head, extensions), signature, signer)
 
 
+def sign_root(
+    name: bytes,
+    *,
+    path_length: int,
+    serial: int,
+    validity: tuple[datetime, datetime],
+    signer: Signer,
+) -> bytes:
+    """Give a certificate that `signer` signs for itself, of an authority over others."""
+    spki = signer.public_key.spki
+    extensions = (
+        key_usage(KEY_USAGE_ISSUE),
+        basic_constraints(path_length),
+        subject_key_identifier(spki),
+    )
+    return sign_certificate(
+        name, spki, extensions, serial=serial, issuer=name, validity=validity, signer=signer
+    )
+
+
 def find_broken_link(chain: Sequence[Certificate]) -> int | None:
     """Find the first certificate that the next one, or the last one itself, did not sign.
 

@@ -30,17 +30,10 @@ def create_chain(
     """
     start = now.replace(microsecond=0) - BACKDATED
     root_name = build.encode_name(organization, f"{common_name}-root")
-    root_spki = root.public_key.spki
-    root_certificate = build.sign_certificate(
+    root_certificate = build.sign_root(
         root_name,
-        root_spki,
-        (
-            build.key_usage(build.KEY_USAGE_ISSUE),
-            build.basic_constraints(0),
-            build.subject_key_identifier(root_spki),
-        ),
+        path_length=0,
         serial=random_serial(),
-        issuer=root_name,
         validity=(start, start + ROOT_LIFETIME),
         signer=root,
     )
