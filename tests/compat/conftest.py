@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.server.conftest import Server
+
 EMAIL = "dev@example.com"
 SCRIPTS = Path(sys.executable).parent
 _START_SECONDS = 90
@@ -71,6 +73,19 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
         server.wait(_START_SECONDS)
         if server.stdout is not None:
             server.stdout.close()
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Instance]:
+    """Give an instance of the test's own, with two workers."""
+    server = Server(tmp_path / "data", "--workers", "2")
+    try:
+        yield Instance(server.wait_until_ready(), tmp_path / "data")
+    finally:
+        assert server.stop() == 0
+        for stream in (server.process.stdout, server.process.stderr):
+            assert stream is not None
+            stream.close()
 
 
 def _read_url(server: "subprocess.Popen[str]", log: Path) -> str:

@@ -1,11 +1,8 @@
 """An instance whose log was rotated, as users of sigstore-python and of our own command see it."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from tests.server.conftest import Server
 
 from .conftest import EMAIL, Instance, touchplate
 from .test_sigstore_python import (
@@ -15,19 +12,6 @@ from .test_sigstore_python import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Instance]:
-    """Give an instance of the test's own."""
-    server = Server(tmp_path / "data", "--workers", "2")
-    try:
-        yield Instance(server.wait_until_ready(), tmp_path / "data")
-    finally:
-        assert server.stop() == 0
-        for stream in (server.process.stdout, server.process.stderr):
-            assert stream is not None
-            stream.close()
 
 
 def trust(instance: Instance, folder: Path, number: int) -> tuple[SigstorePython, Path]:

@@ -1,12 +1,11 @@
 """Keys exchanged while sigstore-python and our own command sign: before, during and after."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.server.conftest import Server, until
+from tests.server.conftest import until
 
 from .conftest import Instance, touchplate
 from .test_rotated import trust
@@ -19,19 +18,6 @@ pytestmark = pytest.mark.slow
 
 # What our own command says with the trust of before the rotation.
 CODES = {"ca": "CERT_CHAIN", "tsa": "TIMESTAMP_INVALID", "ct": "SCT_INVALID"}
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Instance]:
-    """Give an instance of the test's own."""
-    server = Server(tmp_path / "data", "--workers", "2")
-    try:
-        yield Instance(server.wait_until_ready(), tmp_path / "data")
-    finally:
-        assert server.stop() == 0
-        for stream in (server.process.stdout, server.process.stderr):
-            assert stream is not None
-            stream.close()
 
 
 def states(instance: Instance) -> dict[str, str]:
