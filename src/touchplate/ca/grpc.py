@@ -1,7 +1,7 @@
 """gRPC of the authority: `dev.sigstore.fulcio.v2.CA`, and `v1beta.CA` before it.
 
 A call is answered as the same request is over HTTP (`routes`), by the same checks and the same
-table of  It holds its thread until the precertificate is in the log. Imported only where
+table of faults. It holds its thread until the precertificate is in the log. Imported only where
 gRPC is to be served.
 """
 
