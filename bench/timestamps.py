@@ -61,15 +61,20 @@ def make_key(kind: str, data: Path) -> None:
 
 
 def measure(
-    server: instance.Server, kind: str, requests: Sequence[bytes], rate: float | None = None
+    server: instance.Server,
+    kind: str,
+    requests: Sequence[bytes],
+    rate: float | None = None,
+    *,
+    polls: bool,
 ) -> float:
     """Send the requests, as fast as 64 clients can or at a rate; print a row; give the rate."""
     floor = floor_seconds(kind)
     before = load.cpu_seconds(server.pid)
     if rate is None:
-        result = load.run_load(server.address, requests, _CLIENTS)
+        result = load.run_load(server.address, requests, _CLIENTS, polls=polls)
     else:
-        result = load.run_paced(server.address, requests, rate, clients=_CLIENTS)
+        result = load.run_paced(server.address, requests, rate, clients=_CLIENTS, polls=polls)
     used = (load.cpu_seconds(server.pid) - before) / len(requests)
     floor = (floor + floor_seconds(kind)) / 2
     if set(result.statuses) != {200}:
@@ -87,7 +92,8 @@ def main() -> None:
     """Print timestamps a second, CPU for each, the ratio to the floor, and latency."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else _REQUESTS
     cores = sorted(os.sched_getaffinity(0))
-    if len(cores) > 1:
+    polls = len(cores) > 1
+    if polls:
         os.sched_setaffinity(0, {cores[-1]})
     queries = [make_request(number) for number in range(count)]
     print(f"timestamps over HTTP, {count} requests, {_CLIENTS} clients, a core each")
@@ -103,8 +109,8 @@ def main() -> None:
                 for query in queries
             ]
             load.run_load(server.address, requests[: count // 10], _CLIENTS)
-            peak = measure(server, kind, requests)
-            measure(server, kind, requests[: count // 4], peak / 2)
+            peak = measure(server, kind, requests, polls=polls)
+            measure(server, kind, requests[: count // 4], peak / 2, polls=polls)
 
 
 if __name__ == "__main__":

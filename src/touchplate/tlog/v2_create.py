@@ -1,14 +1,10 @@
 """New entries over API v2: request -> entry -> log -> answer.
 
 The requests of one turn of the event loop go together, each step for all of them before the next
-one: its code and tables are then in the processor's caches, which a signature's mathematics empties
-each time. That costs no waiting, for the log takes them together too.
+one. That costs no waiting, for the log takes them together too.
 """
 
-import asyncio
-from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TypeVar
 
 from touchplate.entries.admission import Admitted
 from touchplate.entries.create_entry import prepare, prove
@@ -28,9 +24,7 @@ from touchplate.tlog.v2_fault import (
 )
 from touchplate.tlog.v2_request import read_request
 from touchplate.transport.asgi import Reply, Response
-
-Before = TypeVar("Before")
-After = TypeVar("After")
+from touchplate.transport.turn import Turn, step_each
 
 
 class Creator:
@@ -41,38 +35,35 @@ class Creator:
         self._settings = shards.active.settings
         self._append = Appender(shards)
         self._encoder = v2.EntryEncoder(shards.active.key)
-        self._gathered: list[tuple[bytes, Reply]] = []
+        self._turn = Turn(self._create)
         # The tree that was found frozen, and the last one; until another comes after it.
         self._frozen: TransparencyLog | None = None
 
     def __call__(self, body: bytes, reply: Reply) -> None:
         """Create the entry that a request's body asks for, and reply later and once."""
-        if not self._gathered:
-            asyncio.get_running_loop().call_soon(self._create)
-        self._gathered.append((body, reply))
+        self._turn.add((body, reply))
 
-    def _create(self) -> None:
-        taken, self._gathered = self._gathered, []
+    def _create(self, taken: list[tuple[bytes, Reply]]) -> None:
         log = self._shards.active
         if self._frozen is log:
             for _, reply in taken:
                 reply(v2.answer_fault(FROZEN))
             return
         settings = self._settings
-        asked = _each(
+        asked = step_each(
             taken,
             lambda body: read_request(body, settings),
             lambda _, error: v2.answer_fault(unreadable(error)),
         )
-        prepared = _each(
+        prepared = step_each(
             asked,
             lambda request: prepare(request, settings.algorithms),
             lambda request, error: v2.answer_fault(not_admitted(request, error)),
         )
-        admitted = _each(
+        admitted = step_each(
             prepared, prove, lambda entry, error: v2.answer_fault(not_admitted(entry, error))
         )
-        submitted = _each(
+        submitted = step_each(
             admitted,
             lambda entry: (entry, log.submission(entry)),
             lambda _, error: self._refuse(log, error),
@@ -101,20 +92,3 @@ class Creator:
         if fault is FROZEN:
             self._frozen = log
         return v2.answer_fault(fault)
-
-
-def _each(
-    waiting: Iterable[tuple[Before, Reply]],
-    step: Callable[[Before], After],
-    refuse: Callable[[Before, TouchplateError], Response],
-) -> list[tuple[After, Reply]]:
-    """Take a step with each; who fails is answered, and the others go on."""
-    done = []
-    for value, reply in waiting:
-        try:
-            done.append((step(value), reply))
-        except TouchplateError as error:
-            reply(refuse(value, error))
-        except Exception as error:  # noqa: BLE001 - a bug must cost one answer, not those of the turn
-            reply(error)
-    return done
