@@ -160,7 +160,7 @@ def main() -> None:
                 *(server.address, requests[: count // 2], peak / 2), clients=_CLIENTS, polls=polls
             )
             show(f"{ca_key:>7}{'half':>8}", result, 0.0, 1.0)
-            compare(server, ca_key, listen, requests, make_messages(tokens))
+            compare(server, ca_key, listen, requests, make_messages(tokens), polls=polls)
 
 
 def compare(
@@ -169,20 +169,20 @@ def compare(
     listen: str,
     requests: Sequence[bytes],
     messages: Sequence[bytes],
+    *,
+    polls: bool,
 ) -> None:
     """Print a row for gRPC, and how much more CPU it takes for each than HTTP, both in turns."""
-    grpc_load.run_calls(listen, _CALL, messages[: len(messages) // 10], _CLIENTS)
+    ask = partial(load.run_load, server.address, clients=_CLIENTS, polls=polls)
+    call = partial(grpc_load.run_calls, listen, _CALL, clients=_CLIENTS, polls=polls)
+    call(messages[: len(messages) // 10])
     share = len(messages) // _TURNS
     by_http, by_grpc = [], []
     for start in range(0, share * _TURNS, share):
         asked, called = requests[start : start + share], messages[start : start + share]
-        _, used, _ = measure(
-            server, ca_key, share, partial(load.run_load, server.address, asked, _CLIENTS)
-        )
+        _, used, _ = measure(server, ca_key, share, partial(ask, asked))
         by_http.append(used)
-        result, used, floor = measure(
-            server, ca_key, share, partial(grpc_load.run_calls, listen, _CALL, called, _CLIENTS)
-        )
+        result, used, floor = measure(server, ca_key, share, partial(call, called))
         by_grpc.append((used, floor, result))
     used, floor, result = sorted(by_grpc, key=lambda each: each[0])[_TURNS // 2]
     show(f"{ca_key:>7}{'gRPC 64':>8}", result, used, floor, granted=0)
