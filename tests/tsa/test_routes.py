@@ -258,6 +258,49 @@ def test_far_key_does_not_hold_the_loop() -> None:
         assert get_ident() not in signer.threads
 
 
+def ask_directly(route: Route, *bodies: bytes) -> list[Response]:
+    """Send requests in one turn of a loop; give their answers in the order of the requests."""
+    answers: dict[int, list[Response | Exception]] = {}
+
+    async def ask() -> None:
+        assert route.direct is not None
+        for number, body in enumerate(bodies):
+            route.direct(body, answers.setdefault(number, []).append)
+        await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    found = []
+    for number in range(len(bodies)):
+        (response,) = answers[number]
+        assert isinstance(response, Response)
+        found.append(response)
+    return found
+
+
+def test_requests_of_one_turn() -> None:
+    """Requests that come together get an answer each: its own, and for what is wrong in it only."""
+    stamping = Stamping.load(SIGNER, CHAIN, lambda: NOW)
+    route, _ = routes(lambda: stamping)
+    refused = encode_timestamp_request(TimestampRequest("sha1", bytes(20)))
+    bodies = [query(nonce=1), b"", b"no query", refused, query(nonce=2), query(nonce=3)]
+    answers = ask_directly(route, *bodies)
+    assert [each.status for each in answers] == [200, 422, 400, 400, 200, 200]
+    tokens = [parse_timestamp_response(each.body).token for each in answers if each.status == 200]
+    assert [token and token.nonce for token in tokens] == [1, 2, 3]
+    for body, each in zip(bodies, answers, strict=True):
+        if each.status != 200:
+            assert each == post(body)
+
+
+def test_signer_that_fails_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key store that fails costs those that needed a signature their answer, and no others."""
+    route, _ = routes(lambda: STAMPING)
+    monkeypatch.setattr(MoodySigner, "fails", True)
+    answers = ask_directly(route, query(), b"no query", query())
+    assert [each.status for each in answers] == [503, 400, 503]
+    assert not any(b"secret" in each.body for each in answers)
+
+
 def test_nobody_signs() -> None:
     """While nobody can sign each request gets 503, and when to come again."""
 
@@ -266,14 +309,12 @@ def test_nobody_signs() -> None:
 
     route, chain = routes(holder)
     request = Request("POST", route.pattern, headers={"content-type": QUERY}, body=query())
-    found: list[object] = []
-    assert route.direct is not None
-    route.direct(query(), found.append)
+    found = ask_directly(route, query(), query())
 
     async def ask(each: Route) -> Response:
         return await each.handler(request)
 
-    for response in (asyncio.run(ask(route)), found[0], asyncio.run(ask(chain))):
+    for response in (asyncio.run(ask(route)), *found, asyncio.run(ask(chain))):
         assert isinstance(response, Response)
         assert response.status == 503
         assert dict(response.headers)["retry-after"] == "1"

@@ -22,6 +22,7 @@ from touchplate.formats.timestamp_request import (
 )
 from touchplate.keys.signer import PrivateKeySigner
 from touchplate.transport.asgi import Reply, Request, Response, Route
+from touchplate.transport.turn import Turn, step_each
 from touchplate.tsa.stamp import Stamping
 
 log = logging.getLogger("touchplate.tsa")
@@ -68,19 +69,13 @@ def routes(holder: Callable[[], Stamping]) -> tuple[Route, ...]:
             return answer(stamping, request)
         return await request.run(answer, stamping, request)
 
+    turn = Turn(partial(_stamp_each, holder))
+
     def stamp_directly(body: bytes, reply: Reply) -> None:
-        try:
-            stamping = holder()
-        except TouchplateError as error:
-            reply(_nobody(error))
-            return
-        if not body:
-            reply(_empty())
-        elif _is_local(stamping):
-            reply(_answer(stamping, QUERY, body))
+        if body:
+            turn.add((body, reply))
         else:
-            run = asyncio.get_running_loop().run_in_executor
-            run(None, _answer, stamping, QUERY, body).add_done_callback(partial(_settle, reply))
+            reply(_empty())
 
     async def get_chain(request: Request) -> Response:
         if not _accepts(request, PEM_CHAIN):
@@ -104,6 +99,32 @@ def routes(holder: Callable[[], Stamping]) -> tuple[Route, ...]:
 def _is_local(stamping: Stamping) -> bool:
     """A key in this process signs in less time than a thread takes; others may be far away."""
     return isinstance(stamping.signer, PrivateKeySigner)
+
+
+def _stamp_each(holder: Callable[[], Stamping], asked: list[tuple[bytes, Reply]]) -> None:
+    """Answer queries that came in one turn of the event loop; each step for all of them."""
+    try:
+        stamping = holder()
+    except TouchplateError as error:
+        for _, reply in asked:
+            reply(_nobody(error))
+        return
+    if not _is_local(stamping):
+        run = asyncio.get_running_loop().run_in_executor
+        for body, reply in asked:
+            run(None, _answer, stamping, QUERY, body).add_done_callback(partial(_settle, reply))
+        return
+    rejections = stamping.settings.rejections
+
+    def refuse(_: object, error: TouchplateError) -> Response:
+        return _refused(error, rejections=rejections)
+
+    parsed = step_each(asked, partial(_parse, QUERY), refuse)
+    drafts = step_each(parsed, stamping.draft, refuse)
+    signed = step_each(drafts, stamping.sign, refuse)
+    finished = step_each(signed, stamping.finish, refuse)
+    for stamped, reply in finished:
+        reply(Response(200, stamped, REPLY, _NEVER_CACHED))
 
 
 def _settle(reply: Reply, done: "asyncio.Future[Response]") -> None:

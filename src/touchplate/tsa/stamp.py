@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from touchplate.errors import MalformedError, RefusedError, SettingsError
 from touchplate.formats.certificate import Certificate, parse_certificate
@@ -18,6 +19,21 @@ from touchplate.keys.algorithms import HASH_SIZES
 from touchplate.keys.signer import Signer
 from touchplate.tsa.authority import check_chain, random_serial
 from touchplate.tsa.settings import StampSettings
+
+
+class Draft(NamedTuple):
+    """A timestamp that is not signed yet."""
+
+    tst_info: bytes
+    attributes: bytes
+    with_certificates: bool
+
+
+class Signed(NamedTuple):
+    """A timestamp's content and the signature over its attributes."""
+
+    draft: Draft
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +77,15 @@ class Stamping:
     def stamp(self, request: TimestampRequest) -> bytes:
         """Give the TimeStampResp (DER) for a request.
 
-        Raises what `check_request` and `check_time` raise, SettingsError when the clock is outside
-        of the certificate's validity, and what the signer raises.
+        Raises what `draft` raises, and what the signer raises.
+        """
+        return self.finish(self.sign(self.draft(request)))
+
+    def draft(self, request: TimestampRequest) -> Draft:
+        """Check the request and the clock, and put together what is to be signed.
+
+        Raises what `check_request` and `check_time` raise, and SettingsError when the clock is
+        outside of the certificate's validity.
         """
         self.check_request(request)
         # The only look at the clock: genTime and signingTime are the same second.
@@ -79,12 +102,17 @@ class Stamping:
         attributes = encode_signed_attributes(
             info, self.template, hash_name=request.hash_name, at=at
         )
+        return Draft(info, attributes, request.wants_certificates)
+
+    def sign(self, draft: Draft) -> Signed:
+        """Sign; raises what the signer raises."""
+        return Signed(draft, self.signer.sign(draft.attributes))
+
+    def finish(self, signed: Signed) -> bytes:
+        """Give the TimeStampResp (DER)."""
+        (info, attributes, with_certificates), signature = signed
         return encode_response(
-            info,
-            attributes,
-            self.signer.sign(attributes),
-            self.template,
-            with_certificates=request.wants_certificates,
+            info, attributes, signature, self.template, with_certificates=with_certificates
         )
 
     def check_request(self, request: TimestampRequest) -> None:
