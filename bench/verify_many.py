@@ -3,18 +3,21 @@
 The floor is what no verifier can leave out: load the signing certificate and its key, and do the
 same signature verifications, in a bare loop over `cryptography`. The signatures are not listed by
 hand: every one that our verifier checks is recorded once, by key, bytes and hash, and replayed.
-Rounds of the three alternate on the same bundles; the first three columns and their ratios are CPU
-time, which other programs on the machine disturb least.
 
-The column "least" is ours/floor again, from the least wall time that each bundle took in any round:
-a bundle takes less than a millisecond, so that on a busy machine too some rounds leave it alone.
+Both take turns on ten bundles at a time, which is a few milliseconds, so that a machine whose speed
+changes changes it for both. Each begins with a bundle that does not count: as in a bare loop, and
+as in a program that does nothing but verify, the processor's caches are then filled by the same
+work, and neither pays for what the other left there. To take turns on single bundles showed no
+difference that is above the noise. sigstore-python has its turn on one bundle of ten.
+
+A quotient is of one bundle's times in one turn, so it is the median of all turns and bundles. The
+column "least" is the sum of the least times that each bundle took in any turn, ours to floor: what
+it is when nothing else uses the machine, whose other work slows Python down more than mathematics.
+Times are CPU time.
 
 Two threads are compared with one by wall clock, so these columns mean something only on two idle
 cores. The last one is the bound: the bare signatures of the floor in two threads, in the same
 rounds. No verifier that is a Python program can gain more.
-
-Each comparison has its seconds: three rounds at least, and no more than fit. The whole takes about
-two minutes of CPU time.
 
 The conformance suite has few bundles that are verified over and over, so all of their checkpoints
 are remembered and in neither column; the bundles of an instance are too many for that.
@@ -23,104 +26,110 @@ are remembered and in neither column; the bundles of an instance are too many fo
 import gc
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from bench import corpus
 
-_ROUNDS = (3, 9)
-"""At least, and at most."""
-_CPU_SECONDS = 6
-_LEAST_SECONDS = 4
+_TURN = 10
+"""Bundles that one has before it is the other's turn."""
+_SECONDS = 9
 _THREAD_SECONDS = 3
+_ROUNDS = 3
+"""At least, however long they take."""
+
+Work = Callable[[corpus.Batch], None]
 
 
-def medians(
-    works: Mapping[str, Callable[[], None]], clock: Callable[[], float], seconds: float
-) -> tuple[dict[str, float], int]:
-    """Give the median time of a round of each work and the rounds, alternating, collector off.
+def alternate(cases: tuple[corpus.Batch, ...], seconds: float) -> Mapping[Work, list[list[float]]]:
+    """Give the CPU seconds of each work, by bundle and round, collector off within a round.
 
-    The first round only warms up. None begins after so many seconds, if there are enough.
+    sigstore-python has one bundle of each turn, another in each round.
     """
-    taken: dict[str, list[float]] = {name: [] for name in works}
-    turn, until = 0, time.monotonic() + seconds
-    while turn <= _ROUNDS[0] or (turn <= _ROUNDS[1] and time.monotonic() < until):
-        for name, work in works.items():
-            gc.collect()
-            gc.disable()
-            begun = clock()
-            work()
-            if turn:
-                taken[name].append(clock() - begun)
-            gc.enable()
-        turn += 1
-    return {name: statistics.median(rounds) for name, rounds in taken.items()}, turn - 1
-
-
-def least(batch: corpus.Batch, seconds: float) -> float:
-    """Give ours/floor from the least wall time of each bundle, over as many rounds as fit."""
-    alone = [replace(batch, cases=(case,)) for case in batch.cases]
-    floor, ours = [float("inf")] * len(alone), [float("inf")] * len(alone)
-    turn, until = 0, time.monotonic() + seconds
-    while turn <= _ROUNDS[0] or time.monotonic() < until:
+    works = (corpus.Batch.replay_floor, corpus.Batch.verify_ours, corpus.Batch.verify_peer)
+    taken: Mapping[Work, list[list[float]]] = {work: [[] for _ in cases] for work in works}
+    rounds, until = 0, time.monotonic() + seconds
+    while rounds < _ROUNDS or time.monotonic() < until:
         gc.collect()
         gc.disable()
-        for taken, work in ((floor, corpus.Batch.replay_floor), (ours, corpus.Batch.verify_ours)):
-            for number, one in enumerate(alone):
-                begun = time.perf_counter()
-                work(one)
-                taken[number] = min(taken[number], time.perf_counter() - begun)
+        for first in range(0, len(cases), _TURN):
+            turn = range(first, min(first + _TURN, len(cases)))
+            for work in works:
+                if work is corpus.Batch.verify_peer:
+                    turn = turn[rounds % len(turn) :][:1]
+                else:
+                    work(cases[first - 1])
+                for number in turn:
+                    begun = time.process_time()
+                    work(cases[number])
+                    taken[work][number].append(time.process_time() - begun)
         gc.enable()
-        turn += 1
-    return sum(ours) / sum(floor)
+        rounds += 1
+    return taken
 
 
-def in_two(
-    pool: ThreadPoolExecutor, batch: corpus.Batch, work: Callable[[corpus.Batch], None]
-) -> Callable[[], None]:
-    """Give the same work on a batch as two threads share it."""
+def quotient(over: list[list[float]], under: list[list[float]]) -> float:
+    """Give the median of the quotients of what was taken in the same turn of the same bundle."""
+    return statistics.median(
+        many / few
+        for overs, unders in zip(over, under, strict=True)
+        for many, few in zip(overs, unders, strict=False)
+    )
+
+
+def microseconds(taken: list[list[float]]) -> float:
+    """Give the median time of a bundle."""
+    return statistics.median(each for times in taken for each in times) * 1e6
+
+
+def in_threads(batch: corpus.Batch, seconds: float) -> tuple[float, float]:
+    """Give the speed of two threads to that of one, ours and of bare signatures, by wall clock.
+
+    Medians of the quotients of neighbouring rounds; the first only warms up.
+    """
     halves = batch.halves()
-
-    def both() -> None:
-        for future in [pool.submit(work, half) for half in halves]:
-            future.result()
-
-    return both
+    taken: dict[tuple[Work, bool], list[float]] = defaultdict(list)
+    rounds, until = 0, time.monotonic() + seconds
+    with ThreadPoolExecutor(2) as pool:
+        while rounds <= _ROUNDS or time.monotonic() < until:
+            for work in (corpus.Batch.verify_ours, corpus.Batch.replay_signatures):
+                for is_shared in (False, True):
+                    gc.collect()
+                    gc.disable()
+                    begun = time.perf_counter()
+                    if is_shared:
+                        for future in [pool.submit(work, half) for half in halves]:
+                            future.result()
+                    else:
+                        work(batch)
+                    if rounds:
+                        taken[work, is_shared].append(time.perf_counter() - begun)
+                    gc.enable()
+            rounds += 1
+    ours, bound = (
+        quotient([taken[work, False]], [taken[work, True]])
+        for work in (corpus.Batch.verify_ours, corpus.Batch.replay_signatures)
+    )
+    return ours, bound
 
 
 def main() -> None:
-    """Print microseconds for each bundle and the ratios, for each set of bundles."""
-    print("verify in process, medians of rounds, CPU microseconds for each bundle")
-    print(f"{'bundles':40}{'rounds':>7}{'floor':>7}{'ours':>7}{'peer':>7}", end="")
+    """Print microseconds for each bundle and the quotients, for each set of bundles."""
+    print("verify in process, medians, CPU microseconds for each bundle")
+    print(f"{'bundles':44}{'floor':>7}{'ours':>7}{'peer':>7}", end="")
     print(f"{'ours/floor':>12}{'least':>7}{'peer/ours':>11}{'2 threads':>11}{'bound':>7}")
     for batch in corpus.batches():
-        count = len(batch.cases)
-        cpu, rounds = medians(
-            {"floor": batch.replay_floor, "ours": batch.verify_ours, "peer": batch.verify_peer},
-            time.process_time,
-            _CPU_SECONDS,
-        )
-        with ThreadPoolExecutor(2) as pool:
-            wall, _ = medians(
-                {
-                    "one": batch.verify_ours,
-                    "two": in_two(pool, batch, corpus.Batch.verify_ours),
-                    "bare one": batch.replay_signatures,
-                    "bare two": in_two(pool, batch, corpus.Batch.replay_signatures),
-                },
-                time.perf_counter,
-                _THREAD_SECONDS,
-            )
-        print(f"{f'{batch.name} ({count})':40}{rounds:7}", end="")
-        for name in ("floor", "ours", "peer"):
-            print(f"{cpu[name] / count * 1e6:7.0f}", end="")
-        print(
-            f"{cpu['ours'] / cpu['floor']:12.2f}{least(batch, _LEAST_SECONDS):7.2f}"
-            f"{cpu['peer'] / cpu['ours']:11.2f}"
-            f"{wall['one'] / wall['two']:11.2f}{wall['bare one'] / wall['bare two']:7.2f}",
-            flush=True,
-        )
+        cases = tuple(replace(batch, cases=(case,)) for case in batch.cases)
+        floor, ours, peer = alternate(cases, _SECONDS).values()
+        least = sum(map(min, ours)) / sum(map(min, floor))
+        print(f"{f'{batch.name} ({len(cases)})':44}", end="")
+        for taken in (floor, ours, peer):
+            print(f"{microseconds(taken):7.0f}", end="")
+        print(f"{quotient(ours, floor):12.2f}{least:7.2f}{quotient(peer, ours):11.2f}", end="")
+        two, bound = in_threads(batch, _THREAD_SECONDS)
+        print(f"{two:11.2f}{bound:7.2f}", flush=True)
 
 
 if __name__ == "__main__":
