@@ -72,9 +72,13 @@ class Row(NamedTuple):
 class Measuring:
     """One running service, as one setup has it."""
 
-    def __init__(self, service: Service, entries: Sequence[Entry], *, polls: bool) -> None:
+    def __init__(
+        self, service: Service, entries: Sequence[Entry], cores: Sequence[int], *, polls: bool
+    ) -> None:
+        """Take the cores that the service has."""
         self._service = service
         self._entries = entries
+        self._cores = cores
         self._polls = polls
 
     def warm_up(self) -> None:
@@ -84,9 +88,9 @@ class Measuring:
     def row(self, clients: int) -> Row:
         """Measure one number of clients, each of which waits for its answer."""
         count = int(_SHARES[clients] * len(self._entries))
-        floor = floor_seconds(self._entries[:_FLOOR_SAMPLES])
+        floor = self._floor()
         result, used = self._service.run(count, clients, polls=self._polls)
-        floor = (floor + floor_seconds(self._entries[:_FLOOR_SAMPLES])) / 2
+        floor = (floor + self._floor()) / 2
         return Row(
             count / result.seconds,
             *used,
@@ -101,6 +105,15 @@ class Measuring:
         count = min(int(rate * _PACED_SECONDS), self._service.left)
         result = self._service.run_paced(count, rate, _PACED_CLIENTS, polls=self._polls)
         return result.percentile(0.5), result.percentile(0.99)
+
+    def _floor(self) -> float:
+        """Measure the floor where the service runs: one core may be slower than another."""
+        own = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, self._cores)
+        try:
+            return floor_seconds(self._entries[:_FLOOR_SAMPLES])
+        finally:
+            os.sched_setaffinity(0, own)
 
 
 Result = tuple[dict[int, Row], tuple[float, float, float]]
@@ -117,13 +130,12 @@ def measure(setup: Setup, stores: instance.Stores, entries: Sequence[Entry]) -> 
         load.pin(pid, rest)
     options = ("--workers", str(setup.workers))
     settings = "" if setup.index else "[index]\nenabled = false\n"
-    with instance.running(
-        *options, cores=cores[:1] if apart else (), settings=settings, stores=stores
-    ) as server:
+    served = cores[:1] if apart else cores
+    with instance.running(*options, cores=served, settings=settings, stores=stores) as server:
         os.sched_setaffinity(0, rest)
         try:
             service = Service(server, entries, stores, index=setup.index)
-            measuring = Measuring(service, entries, polls=apart and not stores.pids)
+            measuring = Measuring(service, entries, served, polls=apart and not stores.pids)
             measuring.warm_up()
             rows = {clients: measuring.row(clients) for clients in _SHARES}
             half = max(row.rate for row in rows.values()) / 2
