@@ -2,7 +2,7 @@
 
     request -> identity -> key -> precertificate -> SCT -> certificate
 
-- `issue`: that flow
+- `issue`: that flow, `desk`: the same for many at a time
 - `request`: what clients send; `proof`: that they hold the key
 - `profile`: the certificate, `template`: its bytes; `authority`: the chain that signs it
 - `answer`, `fault`: what is answered; `routes`: HTTP; `grpc`: the same by gRPC

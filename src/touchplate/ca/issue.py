@@ -41,6 +41,22 @@ class Issued(NamedTuple):
     is_embedded: bool = True
 
 
+class Identified(NamedTuple):
+    """A request whose token holds."""
+
+    request: SigningRequest
+    identity: Identity
+    at: datetime
+
+
+class Proven(NamedTuple):
+    """An identity and the key that its holder has."""
+
+    public_key: PublicKey
+    identity: Identity
+    at: datetime
+
+
 class Draft(NamedTuple):
     """What must be in the log before a certificate leaves; signed by `authority`, and no other.
 
@@ -142,19 +158,15 @@ class Issuance:
 
         `prepared` is what `prepare` gave for the request's token.
         """
-        at = self.now()
-        identity = self._identify(request.token if prepared is None else prepared.token, at)
-        public_key = check_possession(request, identity.challenge, self.settings.algorithms)
-        try:
-            return self._sign(public_key, identity, at)
-        except (UnavailableError, SettingsError) as error:
-            # A signer's reason is for the operator's log.
-            raise UnavailableError("SERVICE_UNAVAILABLE", NO_AUTHORITY) from error
+        return self.sign(self.prove(self.identify(request, prepared)))
 
-    def _identify(self, token: str | OpenedToken, at: datetime) -> Identity:
+    def identify(self, request: SigningRequest, prepared: Prepared | None = None) -> Identified:
+        """Check the token: the first step of `draft`."""
+        at = self.now()
+        token = request.token if prepared is None else prepared.token
         # One text for all faults of a token; the reason is for the operator's log.
         try:
-            return self.authenticate(token, at)
+            return Identified(request, self.authenticate(token, at), at)
         except (MalformedError, RefusedError) as error:
             note_refused(_issuer_of(token), error)
             raise RefusedError("TOKEN_REFUSED", NO_IDENTITY) from error
@@ -163,6 +175,20 @@ class Issuance:
             raise UnavailableError(
                 "SERVICE_UNAVAILABLE", NO_IDENTITY, retry_after=error.retry_after
             ) from error
+
+    def prove(self, asked: Identified) -> Proven:
+        """Check that the caller holds the key: the second step."""
+        request, identity, at = asked
+        key = check_possession(request, identity.challenge, self.settings.algorithms)
+        return Proven(key, identity, at)
+
+    def sign(self, proven: Proven) -> Draft:
+        """Sign what must be in the log: the third step."""
+        try:
+            return self._sign(*proven)
+        except (UnavailableError, SettingsError) as error:
+            # A signer's reason is for the operator's log.
+            raise UnavailableError("SERVICE_UNAVAILABLE", NO_AUTHORITY) from error
 
     def _sign(self, public_key: PublicKey, identity: Identity, at: datetime) -> Draft:
         authority = self.authority()

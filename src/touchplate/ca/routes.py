@@ -12,10 +12,11 @@ from touchplate.ca.answer import (
     answer_v1,
     answer_v2,
 )
+from touchplate.ca.desk import Desk
 from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, fault_of
 from touchplate.ca.issue import Issuance
 from touchplate.ca.request import MAX_REQUEST, parse_v1, parse_v2
-from touchplate.ca.signing_route import SigningRoute, SubmitThen
+from touchplate.ca.signing_route import SigningRoute
 from touchplate.errors import TouchplateError
 from touchplate.oidc.issuers import Issuer
 from touchplate.transport.asgi import Request, Response, Route
@@ -28,16 +29,17 @@ def routes(
     issuance: Issuance,
     issuers: Callable[[], Iterable[Issuer]],
     others: Callable[[], Iterable[Chain]] = tuple,
-    submit_then: SubmitThen | None = None,
+    desk: Desk | None = None,
 ) -> tuple[Route, ...]:
     """Answer for the authority.
 
     `issuers` is asked each time: the file of issuers may be read again while we serve; so are
-    `others`, the chains (DER) that are published beside the one that issues. `submit_then` is the
-    quick way into the log, of the event loop; without it `issuance.submit` serves.
+    `others`, the chains (DER) that are published beside the one that issues. `desk` issues;
+    without it one is made.
     """
-    v2 = SigningRoute(issuance, parse_v2, answer_v2, submit_then)
-    v1 = SigningRoute(issuance, parse_v1, answer_v1, submit_then)
+    desk = desk or Desk(issuance)
+    v2 = SigningRoute(desk, parse_v2, answer_v2)
+    v1 = SigningRoute(desk, parse_v1, answer_v1)
 
     async def trust_bundle(_: Request) -> Response:
         try:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Final
 
 from touchplate import ca, ctlog, tlog, tsa
+from touchplate.ca.desk import Desk
 from touchplate.ca.routes import routes as ca_routes
 from touchplate.ctlog.routes import routes as ctlog_routes
 from touchplate.errors import SettingsError, UnavailableError
@@ -257,6 +258,7 @@ def build(
         )
         certifying = Certifying(
             issuance,
+            Desk(issuance, submit_in_loop(authorities, settings.ca)),
             issuers.rows,
             lambda: [
                 tuple(each.der for each in chain) for chain in (*authorities.chains(), *others)
@@ -310,7 +312,7 @@ def build(
                     issuance,
                     certifying.issuers,
                     certifying.others,
-                    submit_in_loop(authorities, settings.ca),
+                    certifying.desk,
                 ),
                 *tlog_routes(
                     shards, index.find_v1 if index else None, _attestations(stores, shards)

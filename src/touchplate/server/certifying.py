@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from touchplate import ca, ctlog
-from touchplate.ca.signing_route import SubmitThen, Told
+from touchplate.ca.desk import Desk, SubmitThen, Told
 from touchplate.errors import RefusedError, SettingsError, TouchplateError, UnavailableError
 from touchplate.formats.certificate import Certificate, parse_pem_certificates
 from touchplate.formats.sct import SignedCertificateTimestamp
@@ -33,6 +33,7 @@ class Certifying:
     """The authority as HTTP and gRPC serve it."""
 
     issuance: ca.Issuance
+    desk: Desk
     issuers: Callable[[], Iterable[Issuer]]
     others: Callable[[], Iterable[tuple[bytes, ...]]]
 
