@@ -6,6 +6,7 @@ from tests.docs.pages import DOCS, REPOSITORY, rows_of
 from touchplate.testing import World
 
 PAGE = DOCS / "reference" / "metrics.md"
+PARTS = ("bucket", "sum", "count")
 SAMPLE = re.compile(r"([a-z0-9_]+)(?:\{(.*)\})? \S+")
 
 
@@ -30,6 +31,8 @@ def test_every_metric() -> None:
     served = {shown(line) for line in text.splitlines() if not line.startswith("#")}
 
     assert served <= rows.keys()
+    histograms = {name for name, kind in kinds.items() if kind == "histogram"}
+    kinds |= {f"{name}_{part}": "histogram" for name in histograms for part in PARTS}
     assert {name: kinds[name.partition("{")[0]] for name in served} == {
         name: kind for name, kind in rows.items() if name in served
     }

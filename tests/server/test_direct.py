@@ -64,6 +64,11 @@ class Seen:
     counted: list[tuple[str, str, int]] = field(default_factory=list)
     protocols: list[DirectProtocol] = field(default_factory=list)
 
+    def count(self, method: str, pattern: str, status: int, seconds: float) -> None:
+        """Note what the metrics are told of an answer."""
+        assert 0 <= seconds < 60
+        self.counted.append((method, pattern, status))
+
 
 def app_of(seen: Seen, limits: Limits | None) -> App:
     """Routes that echo, wait, fail and refuse; each in both ways."""
@@ -103,7 +108,7 @@ def app_of(seen: Seen, limits: Limits | None) -> App:
             Route("GET", "/get", get),
         ),
         None,
-        lambda *counted: seen.counted.append(counted),
+        seen.count,
         limits,
     )
 

@@ -107,9 +107,14 @@ def test_cve_2026_49835_metrics(world: World) -> None:
 def test_metrics_format() -> None:
     """Each line is a sample or a type, each type comes once, and numbers keep their digits."""
     metrics = Metrics()
-    metrics.observe("GET", "/a", 200)
+    metrics.observe("GET", "/a", 200, 0.003)
     text = metrics.render({'x{a="1"}': 1893456000.0, 'x{a="2"}': 0, "y": 0.5}).decode()
 
+    assert all(
+        re.fullmatch(r"# TYPE \w+ \w+|\w+(\{.*\})? [0-9.]+", line) for line in text.splitlines()
+    )
+    histogram, _, text = text.partition('_count{method="GET",route="/a"} 1\n')
+    assert histogram.startswith("# TYPE touchplate_http_request_seconds histogram\n")
     assert text == (
         "# TYPE fulcio_new_certs counter\n"
         "fulcio_new_certs 0\n"
@@ -120,9 +125,6 @@ def test_metrics_format() -> None:
         'x{a="2"} 0\n'
         "# TYPE y gauge\n"
         "y 0.5\n"
-    )
-    assert all(
-        re.fullmatch(r"# TYPE \w+ \w+|\w+(\{.*\})? [0-9.]+", line) for line in text.splitlines()
     )
 
 

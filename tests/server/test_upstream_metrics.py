@@ -14,7 +14,7 @@ def counted(*requests: tuple[str, str, int]) -> dict[str, int]:
     """Give upstream's counters after these answers."""
     metrics = Metrics()
     for each in requests:
-        metrics.observe(*each)
+        metrics.observe(*each, 0.1)
     return upstream_counters(metrics.counts.total())
 
 
@@ -73,8 +73,8 @@ def test_certificates() -> None:
     """A certificate counts however it was asked for; what was refused does not."""
     metrics = Metrics()
     for status in (200, 201, 400, 500):
-        metrics.observe("POST", "/api/v2/signingCert", status)
-        metrics.observe("POST", "/api/v1/signingCert", status)
+        metrics.observe("POST", "/api/v2/signingCert", status, 0.1)
+        metrics.observe("POST", "/api/v1/signingCert", status, 0.1)
     for code in ("OK", "OK", "InvalidArgument"):
         for service in ("dev.sigstore.fulcio.v2.CA", "dev.sigstore.fulcio.v1beta.CA"):
             metrics.observe_grpc(service, "CreateSigningCertificate", code)
@@ -87,7 +87,7 @@ def test_others_have_none() -> None:
     """What upstream has no name for gets none: other routes, unknown paths, other counters."""
     metrics = Metrics()
     for pattern in ("", "/healthz", "/tuf/{name...}", "/api/v1/rootCert", "/api/v2/trustBundle"):
-        metrics.observe("GET", pattern, 200)
+        metrics.observe("GET", pattern, 200, 0.1)
     metrics.counts.add("rekor_new_entries")
     metrics.counts.add('touchplate_witness_answers_total{witness="/api/v1/log",answer="late"}')
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from datetime import timedelta
+from time import perf_counter
 from typing import Final
 
 from touchplate.errors import TouchplateError, UnavailableError
@@ -36,8 +37,9 @@ _SOON: Final = timedelta(seconds=1)
 # Of the bodies of all requests under way in one process, what clients have sent so far.
 MAX_HELD_BYTES: Final = 256 << 20
 
-# Seen by the metrics: method and pattern of the route (never the path itself), and the status.
-Observer = Callable[[str, str, int], None]
+# Seen by the metrics: method and pattern of the route (never the path itself), the status, and the
+# seconds from the request to its answer; those of a body that comes late are among them.
+Observer = Callable[[str, str, int, float], None]
 
 
 @dataclass(slots=True)
@@ -150,12 +152,13 @@ class App:
         """Answer one request; other ASGI scopes are not spoken."""
         if scope["type"] != "http":
             return
+        begun = perf_counter()
         try:
             pattern, response = await self._answer(scope, receive)
         except ClientGoneError:
             return
         if self._observe is not None:
-            self._observe(scope["method"], pattern, response.status)
+            self._observe(scope["method"], pattern, response.status, perf_counter() - begun)
         await send_response(response, send, with_body=scope["method"] != "HEAD")
 
     def call_direct(
@@ -170,6 +173,7 @@ class App:
 
         The limits, the errors and the counts are those of a call by ASGI. `send` is called once.
         """
+        begun = perf_counter()
         self._active += 1
         waits = True
         state: Headers = ()
@@ -186,7 +190,8 @@ class App:
             elif state:
                 found = _with(found, *state)
             if self._observe is not None:
-                self._observe(route.method, route.pattern, found.status)
+                seconds = perf_counter() - begun
+                self._observe(route.method, route.pattern, found.status, seconds)
             send(found)
 
         try:

@@ -14,6 +14,7 @@ from touchplate import __version__
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.server import ownership
 from touchplate.server.counts import Counts, own_counts
+from touchplate.server.latencies import Latencies, take_histograms
 from touchplate.server.lineage import Lineage
 from touchplate.server.upstream_metrics import name_grpc, upstream_counters
 from touchplate.storage.objects import ObjectStore
@@ -80,9 +81,13 @@ class Metrics:
     def __init__(self, counts: Counts | None = None) -> None:
         self.counts = counts or own_counts()
         self._names: dict[tuple[str, str, int], str] = {}
+        self._latencies = Latencies(self.counts)
 
-    def observe(self, method: str, pattern: str, status: int) -> None:
-        """Count one answer; `pattern` is the route's, empty if there was none."""
+    def observe(self, method: str, pattern: str, status: int, seconds: float) -> None:
+        """Count one answer; `pattern` is the route's, empty if there was none.
+
+        `seconds` is how long it took, which is noted for routes that there are.
+        """
         if not pattern:
             # The method of an unknown route is the client's word.
             method = ""
@@ -92,6 +97,8 @@ class Metrics:
             name = f"touchplate_http_requests_total{{{labels}}}"
             self._names[method, pattern, status] = name
         self.counts.add(name)
+        if pattern:
+            self._latencies.observe(method, pattern, seconds)
 
     def observe_grpc(self, service: str, method: str, code: str) -> None:
         """Count one gRPC call of a method of ours; `code` is how it ended, as Go writes it."""
@@ -99,8 +106,7 @@ class Metrics:
 
     def render(self, figures: Mapping[str, float]) -> bytes:
         """Give all in the Prometheus text format; `figures` are gauges by name and labels."""
-        lines: list[str] = []
-        own = self.counts.total()
+        own, lines = take_histograms(self.counts.total())
         counters = sorted({**own, **upstream_counters(own)}.items())
         for kind, samples in (
             ("counter", {name: f"{count}" for name, count in counters}),
