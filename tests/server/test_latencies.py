@@ -4,7 +4,7 @@ import re
 from itertools import pairwise
 
 from touchplate.server.counts import Counts, SharedCounts, own_counts
-from touchplate.server.latencies import BOUNDS, METRIC, Latencies, take_histograms
+from touchplate.server.latencies import BOUNDS, METRIC, RouteCounters, take_histograms
 from touchplate.testing import World
 
 
@@ -16,9 +16,9 @@ def lines_of(counts: Counts) -> list[str]:
 def test_buckets() -> None:
     """A bucket holds all that took no longer than its bound, the bound itself included."""
     counts = own_counts()
-    latencies = Latencies(counts)
+    route = RouteCounters.of("GET", "/a")
     for seconds in (0.0, 0.001, 0.0010001, 0.3, 10.0, 11.0):
-        latencies.observe("GET", "/a", seconds)
+        counts.add_all(route.counts_of(seconds))
     labels = 'method="GET",route="/a"'
     found = dict(line.rsplit(" ", 1) for line in lines_of(counts)[1:])
 
@@ -37,9 +37,9 @@ def test_routes_and_processes() -> None:
     shared = SharedCounts(2)
     parts = (shared.of(0), shared.of(1))
     for part in parts:
-        Latencies(part).observe("POST", "/b", 0.02)
+        part.add_all(RouteCounters.of("POST", "/b").counts_of(0.02))
         part.add("other_total")
-    Latencies(parts[1]).observe("GET", "/a/{name...}", 0.02)
+    parts[1].add_all(RouteCounters.of("GET", "/a/{name...}").counts_of(0.02))
     others, lines = take_histograms(parts[0].total())
     assert others == {"other_total": 2}
     assert lines[0] == f"# TYPE {METRIC} histogram"

@@ -34,11 +34,16 @@ class Counts:
 
         Names are ours and few: above 2047 of them, or 240 bytes, they are all counted as one.
         """
+        self.add_all(((name, count),))
+
+    def add_all(self, counts: tuple[tuple[str, int], ...]) -> None:
+        """Add to several counters."""
         with self._lock:
-            row = self._rows.get(name)
-            if row is None:
-                row = self._begin(name)
-            self._words[row * _WORDS] += count
+            for name, count in counts:
+                row = self._rows.get(name)
+                if row is None:
+                    row = self._begin(name)
+                self._words[row * _WORDS] += count
 
     def total(self) -> dict[str, int]:
         """Give the sum over all processes of each counter."""

@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from touchplate import __version__
 from touchplate.errors import TouchplateError, UnavailableError
 from touchplate.server import ownership
 from touchplate.server.counts import Counts, own_counts
-from touchplate.server.latencies import Latencies, take_histograms
+from touchplate.server.latencies import RouteCounters, take_histograms
 from touchplate.server.lineage import Lineage
 from touchplate.server.upstream_metrics import name_grpc, upstream_counters
 from touchplate.storage.objects import ObjectStore
@@ -27,6 +28,7 @@ log = logging.getLogger("touchplate.server")
 # Raises a TouchplateError if its part cannot do its work now.
 Check = Callable[[], None]
 
+_REQUESTS: Final = "touchplate_http_requests_total"
 _NO_STORE = (("cache-control", "no-store"),)
 
 
@@ -80,25 +82,31 @@ class Metrics:
 
     def __init__(self, counts: Counts | None = None) -> None:
         self.counts = counts or own_counts()
-        self._names: dict[tuple[str, str, int], str] = {}
-        self._latencies = Latencies(self.counts)
+        self._counters: dict[tuple[str, str, int], tuple[str, RouteCounters]] = {}
 
     def observe(self, method: str, pattern: str, status: int, seconds: float) -> None:
         """Count one answer; `pattern` is the route's, empty if there was none.
 
         `seconds` is how long it took, which is noted for routes that there are.
         """
-        if not pattern:
-            # The method of an unknown route is the client's word.
-            method = ""
-        name = self._names.get((method, pattern, status))
-        if name is None:
-            labels = f'method="{method}",route="{pattern}",status="{status}"'
-            name = f"touchplate_http_requests_total{{{labels}}}"
-            self._names[method, pattern, status] = name
-        self.counts.add(name)
+        found = self._counters.get((method, pattern, status))
+        if found is None:
+            found = self._begin(method, pattern, status)
+        name, route = found
         if pattern:
-            self._latencies.observe(method, pattern, seconds)
+            self.counts.add_all(((name, 1), *route.counts_of(seconds)))
+        else:
+            self.counts.add(name)
+
+    def _begin(self, method: str, pattern: str, status: int) -> tuple[str, RouteCounters]:
+        if not pattern:
+            # The method of an unknown route is the client's word, so nothing is kept by it.
+            name = f'{_REQUESTS}{{method="",route="",status="{status}"}}'
+            return name, RouteCounters((), "")
+        name = f'{_REQUESTS}{{method="{method}",route="{pattern}",status="{status}"}}'
+        found = name, RouteCounters.of(method, pattern)
+        self._counters[method, pattern, status] = found
+        return found
 
     def observe_grpc(self, service: str, method: str, code: str) -> None:
         """Count one gRPC call of a method of ours; `code` is how it ended, as Go writes it."""

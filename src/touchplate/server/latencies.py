@@ -11,8 +11,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from touchplate.server.counts import Counts
-
 METRIC: Final = "touchplate_http_request_seconds"
 # Seconds; what takes longer than the last is in the sum and the count.
 BOUNDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -20,29 +18,22 @@ _TEXTS: Final = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
 _ROW: Final = re.compile(rf'{METRIC}_(?:bucket\{{(.*),le="([^"]+)"|sum\{{(.*))\}}')
 
 
-class _Rows(NamedTuple):
-    """The names of one route's counters."""
+class RouteCounters(NamedTuple):
+    """The names of the counters of one route; its method and pattern must be ours."""
 
     buckets: tuple[str, ...]
     total: str
 
+    @classmethod
+    def of(cls, method: str, route: str) -> "RouteCounters":
+        """Name them."""
+        labels = f'method="{method}",route="{route}"'
+        buckets = tuple(f'{METRIC}_bucket{{{labels},le="{text}"}}' for text in _TEXTS)
+        return cls(buckets, f"{METRIC}_sum{{{labels}}}")
 
-class Latencies:
-    """Counts the durations of requests; safe to use from any thread."""
-
-    def __init__(self, counts: Counts) -> None:
-        self._counts = counts
-        self._rows: dict[tuple[str, str], _Rows] = {}
-
-    def observe(self, method: str, route: str, seconds: float) -> None:
-        """Count one request; its method and route must be ours, not a client's words."""
-        rows = self._rows.get((method, route))
-        if rows is None:
-            labels = f'method="{method}",route="{route}"'
-            buckets = tuple(f'{METRIC}_bucket{{{labels},le="{text}"}}' for text in _TEXTS)
-            rows = self._rows[method, route] = _Rows(buckets, f"{METRIC}_sum{{{labels}}}")
-        self._counts.add(rows.buckets[bisect_left(BOUNDS, seconds)])
-        self._counts.add(rows.total, round(seconds * 1e6))
+    def counts_of(self, seconds: float) -> tuple[tuple[str, int], tuple[str, int]]:
+        """Give what one request that took so long adds."""
+        return (self.buckets[bisect_left(BOUNDS, seconds)], 1), (self.total, int(seconds * 1e6))
 
 
 def take_histograms(counts: Mapping[str, int]) -> tuple[dict[str, int], list[str]]:
