@@ -1,10 +1,12 @@
 """Every way in which issuing fails: how to bring it about, and what is answered."""
 
+import asyncio
 import base64
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import datetime
+from threading import Thread
 from typing import Any
 
 import grpc
@@ -14,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.ca.places import EMAIL, KEY, TOKEN, Office, csr_pem, v2_body
+from touchplate.ca.desk import Desk, DoorToDesk
 from touchplate.ca.grpc import ca_handlers
 from touchplate.ca.settings import IssueSettings
 from touchplate.errors import SettingsError, UnavailableError
@@ -244,10 +247,16 @@ def as_v1(body: dict[str, Any]) -> dict[str, Any]:
 
 
 class Client:
-    """A real gRPC client of an office."""
+    """A real gRPC client of an office, whose desk is in a loop of its own, unless told not to."""
 
-    def __init__(self, office: Office, **options: Any) -> None:
-        handlers = ca_handlers(office.issuance, lambda: office.authenticator.issuers, **options)
+    def __init__(self, office: Office, *, with_desk: bool = True, **options: Any) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self.loop.run_forever)
+        self._thread.start()
+        door = DoorToDesk(Desk(office.issuance), self.loop) if with_desk else None
+        handlers = ca_handlers(
+            office.issuance, lambda: office.authenticator.issuers, door=door, **options
+        )
         services = [Service(name, handler) for name, handler in handlers.items()]
         self.server = serve_grpc(services, ("127.0.0.1", 0))
         self.channel = grpc.insecure_channel(
@@ -274,3 +283,6 @@ class Client:
         """End both sides."""
         self.channel.close()
         self.server.stop(5)
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join()
+        self.loop.close()

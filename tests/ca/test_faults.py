@@ -95,10 +95,13 @@ def client(office: Office) -> Iterator[Client]:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("with_desk", [True, False])
 @pytest.mark.parametrize("version", [V1, V2])
 @each_row
 def test_grpc(
     office: Office,
+    *,
+    with_desk: bool,
     version: str,
     body: dict[str, Any],
     header: str,
@@ -107,7 +110,7 @@ def test_grpc(
 ) -> None:
     """By gRPC the same code and words."""
     broken(office)
-    client = Client(office)
+    client = Client(office, with_desk=with_desk)
     token = header.removeprefix("Bearer ")
     metadata = (("oidcidentitytoken", token),) if token else ()
     message: Any = v2.CreateSigningCertificateRequest()

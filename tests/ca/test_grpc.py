@@ -35,10 +35,10 @@ CREATE_V1 = f"{SERVICE_V1}/CreateSigningCertificate"
 METADATA = (("oidcidentitytoken", TOKEN),)
 
 
-@pytest.fixture
-def client(office: Office) -> Iterator[Client]:
-    """Give a client of the office."""
-    found = Client(office)
+@pytest.fixture(params=["desk", "thread"])
+def client(office: Office, request: pytest.FixtureRequest) -> Iterator[Client]:
+    """Give a client of the office, which issues at a desk, or in the threads of calls."""
+    found = Client(office, with_desk=request.param == "desk")
     yield found
     found.close()
 
@@ -157,10 +157,11 @@ def waiting(_: tuple[bytes, ...]) -> "Future[SignedCertificateTimestamp]":
 
 
 @pytest.mark.slow
-def test_deadline(office: Office) -> None:
+@pytest.mark.parametrize("with_desk", [True, False])
+def test_deadline(office: Office, *, with_desk: bool) -> None:
     """Who waits for a time gets nothing after it; who waits for ever gets the log's fault."""
     office.issuance = replace(office.issuance, submit=waiting, max_log_seconds=0.2)
-    client = Client(office)
+    client = Client(office, with_desk=with_desk)
     try:
         for seconds, code in ((0.1, "DEADLINE_EXCEEDED"), (5.0, "INTERNAL")):
             with pytest.raises(grpc.RpcError) as caught:

@@ -1,15 +1,16 @@
 """gRPC of the authority: `dev.sigstore.fulcio.v2.CA`, and `v1beta.CA` before it.
 
 A call is answered as the same request is over HTTP (`routes`), by the same checks and the same
-table of faults. It holds its thread until the precertificate is in the log. Imported only where
-gRPC is to be served.
+table of faults. Its thread reads the message, hands the request to the desk in the event loop, and
+waits: what is signed there has no other threads to share the interpreter with. Where the key is
+elsewhere the thread issues by itself. Imported only where gRPC is to be served.
 """
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from threading import BoundedSemaphore, Event
+from threading import BoundedSemaphore, Event, Lock
 from typing import Any, Final
 
 import grpc
@@ -24,12 +25,14 @@ from touchplate.ca.answer import (
     encode_promise,
     root_text,
 )
+from touchplate.ca.desk import DoorToDesk
 from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, NO_IDENTITY, fault_of
-from touchplate.ca.issue import Issuance, Issued, Issuing
+from touchplate.ca.issue import Issuance, Issued
 from touchplate.ca.request import UNPARSEABLE_KEY, SigningRequest
 from touchplate.ca.routes import published
 from touchplate.errors import MalformedError, TouchplateError
-from touchplate.oidc.issuers import Issuer
+from touchplate.keys.signer import PrivateKeySigner
+from touchplate.oidc.issuers import Issuer, Prepared
 from touchplate.protobuf import sigstore_fulcio_v1beta_pb2 as v1beta
 from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
 from touchplate.protobuf.google_api_pb2 import HttpBody
@@ -42,6 +45,8 @@ SERVICE_V1: Final = "dev.sigstore.fulcio.v1beta.CA"
 MAX_WAITING: Final = 16
 # An issuer's keys come within 10 seconds or not at all.
 MAX_KEYS_SECONDS: Final = 11.0
+# Beside what the log takes: the loop has told by then, or will not.
+MAX_DESK_SECONDS: Final = 10.0
 # Where the token may stand beside the request; exactly one value.
 TOKEN_KEY: Final = "oidcidentitytoken"  # noqa: S105  the name of a field
 
@@ -58,12 +63,14 @@ def ca_handlers(
     issuers: Callable[[], Iterable[Issuer]],
     others: Callable[[], Iterable[Chain]] = tuple,
     take_request: TakeRequest | None = None,
+    door: DoorToDesk | None = None,
 ) -> dict[str, grpc.GenericRpcHandler]:
     """Give both services by name; any number of threads may run their calls.
 
-    The arguments are those of `routes`; `take_request` counts each call.
+    The arguments are those of `routes`; `take_request` counts each call. `door` leads to the desk
+    of a loop that runs for as long as calls do; without it each call issues in its thread.
     """
-    calls = _Authority(issuance, issuers, others)
+    calls = _Authority(issuance, issuers, others, door)
     services = {
         SERVICE: {
             "CreateSigningCertificate": Method(
@@ -93,8 +100,10 @@ class _Authority:
         issuance: Issuance,
         issuers: Callable[[], Iterable[Issuer]],
         others: Callable[[], Iterable[Chain]],
+        door: DoorToDesk | None,
     ) -> None:
         self._issuance = issuance
+        self._door = door
         self._issuers = issuers
         self._others = others
         self._waiting = BoundedSemaphore(MAX_WAITING)
@@ -167,7 +176,29 @@ class _Authority:
 
     def _issue(self, request: SigningRequest, context: grpc.ServicerContext) -> Issued:
         """Issue, and wait no longer than the caller does; without a promise nothing is issued."""
-        issuing = self._start(request, context)
+        prepared = self._issuance.prepare(request.token)
+        if prepared.fetching is not None:
+            self._wait_for_keys(prepared.fetching, context)
+        if self._door is None or not self._signs_here():
+            return self._issue_here(request, prepared, context)
+        answer = _Answer()
+        self._door.issue(request, prepared, answer)
+        left, longest = context.time_remaining(), self._issuance.max_log_seconds + MAX_DESK_SECONDS
+        issued = answer.wait(longest if left is None else min(left, longest))
+        if issued is None:
+            raise FaultError(_TOO_LATE if context.is_active() else _GAVE_UP)
+        return issued
+
+    def _signs_here(self) -> bool:
+        try:
+            return isinstance(self._issuance.authority().signer, PrivateKeySigner)
+        except TouchplateError:
+            return False  # said again where it is the call's turn to fail
+
+    def _issue_here(
+        self, request: SigningRequest, prepared: Prepared, context: grpc.ServicerContext
+    ) -> Issued:
+        issuing = self._issuance.start(request, prepared)
         if issuing.sct is None:
             return issuing.finish()
         left, longest = context.time_remaining(), self._issuance.max_log_seconds
@@ -181,26 +212,46 @@ class _Authority:
             raise FaultError(_GAVE_UP) from error
         return issuing.finish(0)
 
-    def _start(self, request: SigningRequest, context: grpc.ServicerContext) -> Issuing:
-        """Begin; while its issuer's keys are fetched a call holds one of a few threads.
+    def _wait_for_keys(self, fetching: "Future[None]", context: grpc.ServicerContext) -> None:
+        """Wait for an issuer's keys; few calls may at a time.
 
         So an issuer that hangs takes no thread from the tokens of others.
         """
-        prepared = self._issuance.prepare(request.token)
-        if prepared.fetching is None:
-            return self._issuance.start(request, prepared)
         if not self._waiting.acquire(blocking=False):
             raise FaultError(_BUSY)
         try:
             ended = Event()
-            prepared.fetching.add_done_callback(lambda _: ended.set())
+            fetching.add_done_callback(lambda _: ended.set())
             # Told, too, when the caller gives up, or when its time is over.
             is_there = context.add_callback(ended.set) and ended.wait(MAX_KEYS_SECONDS)
-            if not is_there or not prepared.fetching.done():
+            if not is_there or not fetching.done():
                 raise FaultError(_NO_KEYS if context.is_active() else _GAVE_UP)
-            return self._issuance.start(request, prepared)
         finally:
             self._waiting.release()
+
+
+class _Answer:
+    """What one thread waits for; the loop calls it, and what it says first holds."""
+
+    __slots__ = ("_lock", "_outcome")
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+        self._outcome: Issued | Exception | None = None
+
+    def __call__(self, outcome: Issued | Exception) -> None:
+        if self._outcome is None:
+            self._outcome = outcome
+            self._lock.release()
+
+    def wait(self, seconds: float) -> Issued | None:
+        """Give the certificate, None if there is none in time; raises what went wrong."""
+        if not self._lock.acquire(timeout=seconds):
+            return None
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
 
 
 def _token(context: grpc.ServicerContext) -> str:

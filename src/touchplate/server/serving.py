@@ -11,9 +11,14 @@ import os
 import random
 import signal
 import socket
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -66,42 +71,38 @@ def serve_deployment(
 ) -> None:
     """Answer on `listener` until it is time to end; `ready` is called once it may be told so."""
     threads = settings.threads or max(4, 2 * (os.cpu_count() or 1) // settings.workers)
-    with (
-        ThreadPoolExecutor(threads, thread_name_prefix="work") as executor,
-        _speaking_grpc(deployment, settings, limits),
-    ):
+    with ThreadPoolExecutor(threads, thread_name_prefix="work") as executor:
         app = App(deployment.routes, executor, deployment.health.metrics.observe, limits)
         server = _Server(_config(app, settings), impatient=until.impatient)
-        # What is there now stays: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        # Requests under way hold more than the usual 700 objects, and nearly none are in cycles.
-        gc.set_threshold(_YOUNG_OBJECTS)
         tasks = (
             partial(renew, deployment, executor),
             partial(follow, deployment, executor),
             partial(reread, deployment, executor),
         )
-        uvloop.run(_run(server, listener, ready, tasks, until))
+        speaking = partial(_speaking_grpc, deployment, settings, limits)
+        uvloop.run(_run(server, listener, ready, tasks, until, speaking))
 
 
-@contextmanager
-def _speaking_grpc(
+@asynccontextmanager
+async def _speaking_grpc(
     deployment: Deployment, settings: ServeSettings, limits: Limits
-) -> Iterator[None]:
-    """Answer gRPC too, if an address is set for it."""
+) -> AsyncIterator[None]:
+    """Answer gRPC too, if an address is set for it; its threads need the loop until they end."""
     asked = settings.grpc
     if asked.listen is None:
         yield
         return
     # Loaded on use. After the workers were forked, too: the library does not survive that.
+    from touchplate.ca.desk import DoorToDesk
     from touchplate.ca.grpc import ca_handlers
     from touchplate.server.grpc import Service, serve_grpc
     from touchplate.tlog.grpc import SERVICE, rekor_handler
 
     certifying = deployment.certifying
+    loop = asyncio.get_running_loop()
     authority = ca_handlers(
-        certifying.issuance, certifying.issuers, certifying.others, limits.take_request
+        *(certifying.issuance, certifying.issuers, certifying.others, limits.take_request),
+        DoorToDesk(certifying.desk, loop),
     )
     server = serve_grpc(
         [
@@ -117,7 +118,7 @@ def _speaking_grpc(
     try:
         yield
     finally:
-        server.stop(settings.drain_seconds)
+        await asyncio.to_thread(server.stop, settings.drain_seconds)
 
 
 def _config(app: App, settings: ServeSettings) -> uvicorn.Config:
@@ -143,6 +144,7 @@ async def _run(
     ready: Callable[[], None],
     tasks: tuple[Callable[[], Coroutine[None, None, None]], ...],
     until: Until,
+    speaking: Callable[[], AbstractAsyncContextManager[None]],
 ) -> None:
     loop = asyncio.get_running_loop()
     for number in until.gently:
@@ -151,15 +153,21 @@ async def _run(
         loop.add_signal_handler(number, server.stop_now)
     if until.lifeline >= 0:
         loop.add_reader(until.lifeline, _orphaned, loop, server, until.lifeline)
-    # Only now: whoever reads that the server runs may tell it to end.
-    ready()
-    running = [asyncio.create_task(task()) for task in tasks]
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        for each in running:
-            each.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+    async with speaking():
+        # What is there now stays: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        # Requests under way hold more than the usual 700 objects, and nearly none are in cycles.
+        gc.set_threshold(_YOUNG_OBJECTS)
+        # Only now: whoever reads that the server runs may tell it to end.
+        ready()
+        running = [asyncio.create_task(task()) for task in tasks]
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
 
 
 def _orphaned(loop: asyncio.AbstractEventLoop, server: "_Server", lifeline: int) -> None:
