@@ -3,10 +3,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.entries.worked import VECTORS, Vector
@@ -18,13 +18,20 @@ from touchplate.entries.terms import (
     key_terms,
     terms,
 )
-from touchplate.entries.terms_certificate import CertificateTerms, read_certificate
+from touchplate.entries.terms_certificate import (
+    MAX_LAYOUT_BYTES,
+    MAX_LAYOUTS,
+    CertificateTerms,
+    TermsReader,
+    read_certificate,
+)
 from touchplate.entries.terms_found import EntryTerms
 from touchplate.entries.terms_pgp import read_pgp_addresses
 from touchplate.errors import MalformedError
 from touchplate.formats import der
 from touchplate.formats.bundle import parse_bundle
 from touchplate.formats.certificate import parse_certificate
+from touchplate.formats.element import DerError
 from touchplate.formats.extensions import BY_NUMBER, decode_extensions
 from touchplate.keys.pem import encode_pem
 
@@ -291,6 +298,80 @@ def test_critical_extension() -> None:
 
     assert found.extensions == [(20, "p"), (1, "https://old")]
     assert found.issuers == ["https://old"]
+
+
+def read_with(reader: TermsReader, data: bytes) -> tuple[object, ...]:
+    """Give what a reader finds, and whether it failed."""
+    found = CertificateTerms()
+    try:
+        reader.read(data, found)
+    except DerError as error:
+        return (found.spki, found.names, found.issuers, found.extensions, str(error))
+    return (found.spki, found.names, found.issuers, found.extensions)
+
+
+LAID_OUT: Final = (
+    certificate(NAMES[:3], {1: "https://i", 8: "https://i", 20: "push", 9: "x" * 200}),
+    certificate(NAMES, {1: "https://i"}),
+    certificate([], {}),
+)
+
+
+@pytest.mark.parametrize("like", LAID_OUT)
+def test_layout(like: bytes) -> None:
+    """A certificate of a layout that was met twice is not walked, and gives its own values."""
+    reader = TermsReader()
+    for _ in range(2):
+        read_with(reader, like)
+    other = like.replace(b"nn@Example.com", b"\xff\xfe@Example.com").replace(b"x" * 200, b"y" * 200)
+    other = other.replace(b"host.example", b"elsewhere.it")
+
+    assert len(other) == len(like)
+    for data in (like, other):
+        assert read_with(reader, data) == read_with(TermsReader(), data)
+    ((layout, *_),) = ([each for each in reader._layouts.values() if each],)
+    assert int.from_bytes(other, "little") & layout.looked_at == layout.octets
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_layout_of_changed_certificates(data: st.DataObject) -> None:
+    """Whatever octets are changed, a reader that knows the layout finds what the walk finds."""
+    like = data.draw(st.sampled_from(LAID_OUT))
+    reader = TermsReader()
+    for _ in range(2):
+        read_with(reader, like)
+    changed = bytearray(like)
+    for _ in range(data.draw(st.integers(1, 3))):
+        changed[data.draw(st.integers(0, len(like) - 1))] = data.draw(st.integers(0, 255))
+
+    assert read_with(reader, bytes(changed)) == read_with(TermsReader(), bytes(changed))
+
+
+@pytest.mark.parametrize("size", range(12))
+def test_layout_and_short_extensions(size: int) -> None:
+    """The walk looks beyond a short extension: what it sees there is a part of the layout."""
+    extension = der.sequence(der.oid("2.5.29.17")[:size])
+    signed = der.sequence(
+        *(der.integer(1), *[der.sequence()] * 5, der.explicit(3, der.sequence(extension)))
+    )
+    tail = der.oid("2.5.29.17") + der.octet_string(der.sequence(der.ia5_string("a.example", 0x82)))
+    reader = TermsReader()
+    for after in (bytes(40), bytes(40), tail + bytes(40 - len(tail)), b"\xff" * 40):
+        made_ = der.sequence(signed, after)
+        assert read_with(reader, made_) == read_with(TermsReader(), made_)
+
+
+def test_layouts_are_bounded() -> None:
+    """Certificates of ever new lengths, and very long ones, do not fill the memory."""
+    reader = TermsReader()
+    for size in range(1, 2 * MAX_LAYOUTS):
+        read_with(reader, certificate([], {9: "x" * size}))
+    long = certificate([], {9: "x" * MAX_LAYOUT_BYTES})
+    read_with(reader, long)
+
+    assert len(reader._layouts) <= MAX_LAYOUTS
+    assert all(size <= MAX_LAYOUT_BYTES for size, _ in reader._layouts)
 
 
 def test_bundles_of_the_suite(conformance: Path) -> None:

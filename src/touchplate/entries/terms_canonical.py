@@ -14,9 +14,9 @@ from touchplate.formats.base64text import parse_base64
 from touchplate.keys.algorithms import HASH_FROM_PROTOBUF, NAMES
 from touchplate.keys.pem import frame_pem
 
-# The texts of BODY between quotes: which of them are values, of how many.
-_COUNT: Final = BODY.count(b'"') + 1
-_PLACES: Final = tuple(place for place, text in enumerate(BODY.split(b'"')) if text == b"%b")
+# The texts of BODY around its values; no value can hold the quote that ends it.
+_TEXTS: Final = tuple(map(len, BODY.split(b"%b")))
+_BEGIN: Final = BODY[: _TEXTS[0]]
 _KEY_DETAILS: Final = frozenset(name.encode() for name in NAMES.values())
 _HASHES: Final = {text.encode(): name for text, name in HASH_FROM_PROTOBUF.items()}
 _LABELS: Final = {b"publicKey": "PUBLIC KEY", b"x509Certificate": "CERTIFICATE"}
@@ -24,12 +24,15 @@ _LABELS: Final = {b"publicKey": "PUBLIC KEY", b"x509Certificate": "CERTIFICATE"}
 
 def read_canonical(body: bytes) -> EntryTerms | None:
     """Give the terms of a body that `encode_body` could have written; None for any other."""
-    texts = body.split(b'"')
-    if len(texts) != _COUNT:
+    if not body.startswith(_BEGIN):
         return None
-    values = algorithm, digest, signature, key_details, kind, verifier = [
-        texts[place] for place in _PLACES
-    ]
+    values, at = [], 0
+    for text in _TEXTS[:-1]:
+        at += text
+        start, at = at, body.find(b'"', at)
+        values.append(body[start:at])
+    algorithm, digest, signature, key_details, kind, verifier = values
+    # Whatever was found where: the same text again proves it.
     if BODY % tuple(values) != body or key_details not in _KEY_DETAILS:
         return None
     hash_name, label = _HASHES.get(algorithm), _LABELS.get(kind)

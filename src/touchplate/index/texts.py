@@ -45,25 +45,27 @@ def hasher(salt: bytes) -> Hash:
     remember = lru_cache(_REMEMBERED)(make)
 
     def recall(space: bytes, text: str) -> bytes:
-        is_remembered = space in _REPEATED and len(text) <= _MAX_REMEMBERED
-        return remember(space, text) if is_remembered else make(space, text)
+        if space in _REPEATED and len(text) <= _MAX_REMEMBERED:
+            return remember(space, text)
+        hashed = keyed[space].copy()
+        hashed.update(text.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
 
     return recall
 
 
 def terms_of(found: EntryTerms, make: Hash) -> set[bytes]:
     """Give every term that an entry is indexed under."""
-    v1_keys = set(found.v1_keys)
+    v1_keys = set(found.v1_keys)  # thousands, in an entry with as many digests
     terms = {make(V1, key) for key in v1_keys}
     for text in (*found.digests, *map(str.lower, found.identities), *found.keys):
         if text not in v1_keys:
             terms.add(make(OTHER, text))
-    terms.update(make(ISSUER, issuer) for issuer in found.issuers)
-    terms.update(
-        make(EXTENSION, f"{number}={text}")
-        for number, text in found.extensions
-        if number not in _ISSUERS
-    )
+    for issuer in found.issuers:
+        terms.add(make(ISSUER, issuer))
+    for number, text in found.extensions:
+        if number not in _ISSUERS:
+            terms.add(make(EXTENSION, f"{number}={text}"))
     if found.kind:
         terms.add(make(KIND, found.kind))
     return terms
