@@ -29,6 +29,16 @@ SubmitThen = Callable[[tuple[bytes, ...], Told], None]
 # Called in the loop; what comes after the first outcome is not to be listened to.
 Done = Callable[[Issued | Exception], None]
 
+
+class KeysAwaitedError(Exception):
+    """The keys of a token's issuer are being fetched; for who waits for them by itself."""
+
+    def __init__(self, prepared: Prepared, fetching: "Future[None]") -> None:
+        super().__init__()
+        self.prepared = prepared
+        self.fetching = fetching
+
+
 Before = TypeVar("Before")
 After = TypeVar("After")
 
@@ -41,7 +51,8 @@ class Desk:
         self._issuance = issuance
         self._submit_then = submit_then or partial(_submit, issuance)
         self._deadlines = _Deadlines(issuance.max_log_seconds)
-        self._asked = Turn(self._prepare)
+        self._asked = Turn(partial(self._prepare, self._wait_for_keys))
+        self._asked_outside = Turn(partial(self._prepare, _say_that_keys_are_awaited))
         self._prepared = Turn(self._issue)
         self._told = Turn(_finish)
 
@@ -49,11 +60,19 @@ class Desk:
         """Issue a certificate, and have `done` called later."""
         self._asked.add((request, done))
 
+    def issue_outside(self, request: SigningRequest, done: Done) -> None:
+        """Do the same for who waits for an issuer's keys by itself: told KeysAwaitedError."""
+        self._asked_outside.add((request, done))
+
     def issue_prepared(self, request: SigningRequest, prepared: Prepared, done: Done) -> None:
         """Do the same for a token that was prepared, and that nothing is waited for."""
         self._prepared.add(((request, prepared), done))
 
-    def _prepare(self, asked: list[tuple[SigningRequest, Done]]) -> None:
+    def _prepare(
+        self,
+        wait: Callable[[SigningRequest, Prepared, "Future[None]", Done], None],
+        asked: list[tuple[SigningRequest, Done]],
+    ) -> None:
         ready = []
         for (request, prepared), done in _each(
             asked, lambda request: (request, self._issuance.prepare(request.token))
@@ -61,10 +80,15 @@ class Desk:
             if prepared.fetching is None:
                 ready.append(((request, prepared), done))
             else:
-                loop = asyncio.get_running_loop()
-                go_on = partial(self.issue_prepared, request, prepared, done)
-                prepared.fetching.add_done_callback(partial(_call_in, loop, go_on))
+                wait(request, prepared, prepared.fetching, done)
         self._issue(ready)
+
+    def _wait_for_keys(
+        self, request: SigningRequest, prepared: Prepared, fetching: "Future[None]", done: Done
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        go_on = partial(self.issue_prepared, request, prepared, done)
+        fetching.add_done_callback(partial(_call_in, loop, go_on))
 
     def _issue(self, ready: list[tuple[tuple[SigningRequest, Prepared], Done]]) -> None:
         issuance = self._issuance
@@ -98,6 +122,12 @@ class Desk:
     def _in_thread(self, request: SigningRequest, done: Done) -> None:
         running = asyncio.get_running_loop().run_in_executor(None, self._issuance.issue, request)
         running.add_done_callback(partial(_issued, done))
+
+
+def _say_that_keys_are_awaited(
+    _: SigningRequest, prepared: Prepared, fetching: "Future[None]", done: Done
+) -> None:
+    done(KeysAwaitedError(prepared, fetching))
 
 
 def _finish(told: list[tuple[tuple[Draft, Promised | None], Done]]) -> None:
@@ -186,12 +216,19 @@ class DoorToDesk:
         """Take the desk and the loop that it works in."""
         self._desk = desk
         self._loop = loop
-        self._asked: deque[tuple[SigningRequest, Prepared, Done]] = deque()
+        self._asked: deque[Callable[[], None]] = deque()
         self._is_woken = False
 
-    def issue(self, request: SigningRequest, prepared: Prepared, done: Done) -> None:
-        """Issue as the desk does, `done` is called in the loop; from any thread."""
-        self._asked.append((request, prepared, done))
+    def issue(self, request: SigningRequest, done: Done) -> None:
+        """Issue as `Desk.issue_outside`, from any thread; `done` is called in the loop."""
+        self._ask(partial(self._desk.issue_outside, request, done))
+
+    def issue_prepared(self, request: SigningRequest, prepared: Prepared, done: Done) -> None:
+        """Issue as `Desk.issue_prepared`, likewise."""
+        self._ask(partial(self._desk.issue_prepared, request, prepared, done))
+
+    def _ask(self, call: Callable[[], None]) -> None:
+        self._asked.append(call)
         # Whoever sees that it is woken already was before `_take` looks.
         if not self._is_woken:
             self._is_woken = True
@@ -200,7 +237,7 @@ class DoorToDesk:
     def _take(self) -> None:
         self._is_woken = False
         while self._asked:
-            self._desk.issue_prepared(*self._asked.popleft())
+            self._asked.popleft()()
 
 
 def _call_in(loop: asyncio.AbstractEventLoop, call: Callable[[], None], _: object) -> None:

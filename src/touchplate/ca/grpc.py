@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from functools import partial
 from threading import BoundedSemaphore, Event, Lock
 from typing import Any, Final
 
@@ -25,7 +26,7 @@ from touchplate.ca.answer import (
     encode_promise,
     root_text,
 )
-from touchplate.ca.desk import DoorToDesk
+from touchplate.ca.desk import Done, DoorToDesk, KeysAwaitedError
 from touchplate.ca.fault import NO_BUNDLE, NO_CONFIGURATION, NO_IDENTITY, fault_of
 from touchplate.ca.issue import Issuance, Issued
 from touchplate.ca.request import UNPARSEABLE_KEY, SigningRequest
@@ -122,14 +123,14 @@ class _Authority:
             ),
             context,
         )
-        chain = v2.CertificateChain(certificates=certificates(issued))
+        answer = v2.SigningCertificate()
         if issued.is_embedded:
-            embedded = v2.SigningCertificateEmbeddedSCT(chain=chain)
-            return v2.SigningCertificate(signed_certificate_embedded_sct=embedded)
-        detached = v2.SigningCertificateDetachedSCT(
-            chain=chain, signed_certificate_timestamp=encode_promise(issued)
-        )
-        return v2.SigningCertificate(signed_certificate_detached_sct=detached)
+            answer.signed_certificate_embedded_sct.chain.certificates.extend(certificates(issued))
+        else:
+            detached = answer.signed_certificate_detached_sct
+            detached.chain.certificates.extend(certificates(issued))
+            detached.signed_certificate_timestamp = encode_promise(issued)
+        return answer
 
     def create_v1(
         self, message: v1beta.CreateSigningCertificateRequest, context: grpc.ServicerContext
@@ -176,13 +177,21 @@ class _Authority:
 
     def _issue(self, request: SigningRequest, context: grpc.ServicerContext) -> Issued:
         """Issue, and wait no longer than the caller does; without a promise nothing is issued."""
-        prepared = self._issuance.prepare(request.token)
-        if prepared.fetching is not None:
-            self._wait_for_keys(prepared.fetching, context)
-        if self._door is None or not self._signs_here():
+        door = self._door
+        if door is None or not self._signs_here():
+            prepared = self._issuance.prepare(request.token)
+            if prepared.fetching is not None:
+                self._wait_for_keys(prepared.fetching, context)
             return self._issue_here(request, prepared, context)
+        try:
+            return self._wait(partial(door.issue, request), context)
+        except KeysAwaitedError as error:
+            self._wait_for_keys(error.fetching, context)
+            return self._wait(partial(door.issue_prepared, request, error.prepared), context)
+
+    def _wait(self, begin: Callable[[Done], None], context: grpc.ServicerContext) -> Issued:
         answer = _Answer()
-        self._door.issue(request, prepared, answer)
+        begin(answer)
         left, longest = context.time_remaining(), self._issuance.max_log_seconds + MAX_DESK_SECONDS
         issued = answer.wait(longest if left is None else min(left, longest))
         if issued is None:

@@ -99,14 +99,14 @@ async def _speaking_grpc(
     from touchplate.tlog.grpc import SERVICE, rekor_handler
 
     certifying = deployment.certifying
-    loop = asyncio.get_running_loop()
+    take_request = limits.take_request if limits.table is not None else None
     authority = ca_handlers(
-        *(certifying.issuance, certifying.issuers, certifying.others, limits.take_request),
-        DoorToDesk(certifying.desk, loop),
+        *(certifying.issuance, certifying.issuers, certifying.others, take_request),
+        DoorToDesk(certifying.desk, asyncio.get_running_loop()),
     )
     server = serve_grpc(
         [
-            Service(SERVICE, rekor_handler(deployment.shards, limits.take_request)),
+            Service(SERVICE, rekor_handler(deployment.shards, take_request)),
             *(Service(name, handler) for name, handler in authority.items()),
         ],
         asked.listen,

@@ -7,6 +7,7 @@ where gRPC is to be served.
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
@@ -63,6 +64,7 @@ def service_handler(
     )
 
 
+@lru_cache(maxsize=1024)  # of each connection there are many calls
 def address_of(peer: str) -> str:
     """Give the address of a peer as gRPC names it: `ipv4:192.0.2.1:443`, `ipv6:%5B::1%5D:443`."""
     kind, _, rest = unquote(peer).partition(":")
@@ -82,7 +84,8 @@ def _guard(
         try:
             if take_request is not None:
                 state = take_request("POST" if writes else "GET", address_of(context.peer()))
-                context.set_trailing_metadata(state)
+                if state:
+                    context.set_trailing_metadata(state)
             return call(kind.FromString(data), context)
         except DecodeError as error:
             fault = Fault(INVALID_ARGUMENT, 400, str(error))
