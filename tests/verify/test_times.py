@@ -246,6 +246,8 @@ BOTH = x509.ExtendedKeyUsage(
 )
 OTHER = x509.ExtendedKeyUsage([ObjectIdentifier("1.3.6.1.5.5.7.3.3")])
 SIGNING = (usage("digital_signature"), True)
+# A flag that is neither true nor false.
+NO_CONSTRAINTS = x509.UnrecognizedExtension(ObjectIdentifier("2.5.29.19"), b"\x30\x03\x01\x01\x01")
 
 
 @pytest.mark.parametrize(
@@ -257,6 +259,7 @@ SIGNING = (usage("digital_signature"), True)
         profile((usage("key_agreement"), True), (TIME_STAMPING, True)),
         profile(SIGNING, (TIME_STAMPING, True), (x509.BasicConstraints(True, None), True)),
         profile(SIGNING, (TIME_STAMPING, True), (x509.PolicyConstraints(0, None), True)),
+        profile(SIGNING, (TIME_STAMPING, True), (NO_CONSTRAINTS, True)),
         lambda mint: stamper("late", mint.tsa_root, number=301, begins=NOW + SECOND),
         lambda mint: stamper("early", mint.tsa_root, number=302, ends=NOW - SECOND),
         lambda mint: build(
@@ -265,7 +268,7 @@ SIGNING = (usage("digital_signature"), True)
         ),
     ],
     ids=["no purpose", "not critical", "two purposes", "usage", "authority", "critical",
-         "not yet", "no longer", "not issued"],
+         "no constraints", "not yet", "no longer", "not issued"],
 )  # fmt: skip
 def test_signer_profile(mint: Mint, make: Callable[[Mint], Held]) -> None:
     """The signer's certificate is for timestamps alone, valid then, and issued by the anchor."""
