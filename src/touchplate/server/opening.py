@@ -14,7 +14,7 @@ from functools import partial
 from types import MappingProxyType
 
 from touchplate.errors import SettingsError
-from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.build import Deployment, build
 from touchplate.server.counts import Counts
 from touchplate.server.data import DataFolder, Instance
 from touchplate.server.keys import KeyPlaces
@@ -25,6 +25,7 @@ from touchplate.server.lineage import (
     read_shards,
     remembered,
 )
+from touchplate.server.logs import Stores
 from touchplate.server.ownership import claim_objects
 from touchplate.server.settings import Origin, ServeSettings, listen_origin, parse_origin
 from touchplate.server.succession import (

@@ -3,13 +3,16 @@
 `server.data.DataFolder` keeps them in files, `MemoryVault` for as long as it lives.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol
 
 from touchplate.formats.certificate import parse_certificate, parse_pem_certificates
 from touchplate.keys.public import PublicKey
 from touchplate.keys.signer import Signer
 from touchplate.keystore import MemoryKeys
+
+# Open keys, by name.
+Keys = Mapping[str, Signer]
 
 # Name of each key, and its kind. The CA's issuing key may be of another kind, see ServeSettings.
 CA_ROOT: Final = "ca-root"

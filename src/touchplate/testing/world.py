@@ -26,8 +26,9 @@ from touchplate.merkle.proof import check_consistency
 from touchplate.merkle.tree import RootHash
 from touchplate.server.app import App
 from touchplate.server.appointment import appoint, make_chain
-from touchplate.server.build import Deployment, Stores, build
+from touchplate.server.build import Deployment, build
 from touchplate.server.limits import Limits
+from touchplate.server.logs import Stores
 from touchplate.server.ownership import read_ct_checkpoint, read_tlog_checkpoint
 from touchplate.server.publication import ct_origin
 from touchplate.server.rotation import rotate
