@@ -250,7 +250,7 @@ def test_gives_way() -> None:
         )
 
         milliseconds = timedelta(milliseconds=1)
-        assert [patient._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [250, 1000, 125]
+        assert [patient._rest(ms) // milliseconds for ms in (300, 10**9, -5)] == [300, 1000, 250]
         assert [hasty._rest(ms) // milliseconds for ms in (250, 10**9, -5)] == [0, 0, 0]
 
 

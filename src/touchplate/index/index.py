@@ -247,7 +247,7 @@ class Index:
             return timedelta()
         # Whatever the clock does.
         rest = timedelta(milliseconds=worked_ms)
-        return min(max(self._settings.poll / 2, rest), _MAX_REST)
+        return min(max(self._settings.poll, rest), _MAX_REST)
 
     def _leads(self, tree: Tree) -> bool:
         """Say whether this process follows the tree now.

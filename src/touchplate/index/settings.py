@@ -9,8 +9,7 @@ class IndexSettings:
     """Limits and intervals of the index."""
 
     poll: timedelta = timedelta(milliseconds=250)
-    """How often to look for new entries when there were none: the lag of a log at rest. After some
-    it looks again in half of this, or later if it had much to do."""
+    """How often to look for new entries: how far the index is behind, unless it has much to do."""
 
     lease: timedelta = timedelta(seconds=4)
     """After so long without a word from the process that follows the log, another one does; it
