@@ -77,7 +77,12 @@ def _spki(der: bytes) -> bytes:
         at, end = expect(der, 0, len(der), SEQUENCE)
         at, end = expect(der, at, end, SEQUENCE)
         for _ in range(5 if der[at] == INTEGER else 6):
-            _, _, at = element(der, at, end)
+            tag, size = der[at], der[at + 1]
+            # As `element`, which reads those that are longer, or wrong.
+            if size < 0x80 and tag & 0x1F != 0x1F and at + 2 + size <= end:
+                at += 2 + size
+            else:
+                _, _, at = element(der, at, end)
         _, stop = expect(der, at, end, SEQUENCE)
     except (ValueError, invalid_version) as error:
         raise MalformedError("REQUEST_MALFORMED", f"certificate: {error}") from error
