@@ -31,6 +31,8 @@ class Sequencer:
         self._publisher = Publisher(settings, database, tiles)
         self._edge: Edge = EMPTY_EDGE
         self._root: bytes = EMPTY_ROOT
+        self.sealed = 0
+        """Entries that rest in objects, as far as any process had noted at the last commit."""
 
     def commit(self, take: Callable[[], Sequence[Submission]], sealed: int = 0) -> list[Outcome]:
         """Commit what `take` gives, and give what became of each submission, in order.
@@ -76,7 +78,7 @@ class Sequencer:
             if after.sealed > before.sealed:
                 transaction.forget(after.sealed)
         # Durable: from here on it may be told, once it is published.
-        self._edge, self._root = growth.edge, after.root
+        self._edge, self._root, self.sealed = growth.edge, after.root, after.sealed
         if not unique:
             return {}
         checkpoint, failure = self._publish(after)

@@ -43,6 +43,7 @@ _SEAL_RETRY_SECONDS: Final = 1.0  # after the object store failed
 # go unnoticed only if no entry is missing but those of this last second.
 _NOTE_SECONDS: Final = 1.0
 _GATHERED: Final = 8
+_LATE: Final = 2  # times as many bundles, and another process seals them
 _TIDY_ENTRIES: Final = 8192  # new ones after which the index of identities is tidied
 _TIDY_RETRY_SECONDS: Final = 10.0
 _PROBE_SECONDS: Final = 1.0  # after a batch failed
@@ -86,6 +87,9 @@ class TileLog:
         self._forgotten = state.sealed  # entries that rest in objects only
         # Bundles that are sealed in one go when entries come fast; less than batches wait for.
         self._gathered = min(_GATHERED * TILE_WIDTH, max(TILE_WIDTH, settings.max_unsealed // 8))
+        # Entries that wait when others should have sealed; then batches do not wait yet.
+        self._late = min(_LATE * self._gathered, self._paced())
+        self._seals = False  # whether it is for this process to seal the next ones
         self._tidied = 0  # the size at which the index of identities was tidied last
         self._noted = 0  # the size that the object store was told last, as far as we know
         self._threads = tuple(
@@ -316,8 +320,15 @@ class TileLog:
             return True
         # Faster than the object store for a while: let it catch up, and the batch grow, rather
         # than turn anybody away. If it is failing there is nothing to wait for.
-        paced = max(TILE_WIDTH, self._settings.max_unsealed // _PACED)
-        return bool(self._waiting) and (self._seal_failed or self._unsealed() < paced)
+        return bool(self._waiting) and (self._seal_failed or self._unsealed() < self._paced())
+
+    def _paced(self) -> int:
+        """Give from how many unsealed entries on batches wait for the object store."""
+        return max(TILE_WIDTH, self._settings.max_unsealed // _PACED)
+
+    def _is_time_to_seal(self) -> bool:
+        """Say whether this process should seal now: it began, or whoever began is late."""
+        return self._unsealed() >= (self._gathered if self._seals else self._late)
 
     def _unsealed(self) -> int:
         """Give how many entries of full bundles are not in objects, as far as we know."""
@@ -342,17 +353,23 @@ class TileLog:
             outcomes = [error] * len(batch)
         else:
             self._recovered(_BATCH_FAILED)
-        top = max((each.index + 1 for each in outcomes if isinstance(each, Receipt)), default=0)
+        indexes = [each.index for each in outcomes if isinstance(each, Receipt)]
+        top = max(indexes, default=-1) + 1
         with self._changed:
             first = outcomes[0] if outcomes else None
             if isinstance(first, RefusedError) and first.code == "LOG_FROZEN":
                 self._frozen = True  # by another process; the others got the same
             # If dropping the rows failed, the next batch takes them along.
-            self._forgotten = sealed
+            self._forgotten = max(sealed, self._sequencer.sealed)
+            self._sealed = max(self._sealed, self._sequencer.sealed)
             rested = self._size == self._noted
             self._size = max(self._size, top)
+            # Of several processes the one whose entries have filled the last bundle of those that
+            # are sealed in one go begins with it; the others would write the same objects.
+            limit = self._sealed + self._gathered
+            self._seals |= min(indexes, default=top) < limit <= top
             if (
-                self._unsealed() >= self._gathered
+                self._is_time_to_seal()
                 or (rested and top > self._noted)
                 or self._size - self._tidied >= _TIDY_ENTRIES
             ):
@@ -368,7 +385,7 @@ class TileLog:
                     lambda: self._size > self._noted or self._unsealed() > 0 or self._closing
                 )
                 self._grown.wait_for(
-                    lambda: self._unsealed() >= self._gathered or self._closing,
+                    lambda: self._is_time_to_seal() or self._closing,
                     timeout=_NOTE_SECONDS,
                 )
                 if self._closing:
@@ -387,6 +404,7 @@ class TileLog:
             with self._grown:
                 self._sealed = max(self._sealed, sealed)
                 self._noted = max(self._noted, size)
+                self._seals = self._unsealed() >= self._gathered
                 self._seal_failed = False
                 self._changed.notify_all()
 
