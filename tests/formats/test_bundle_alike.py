@@ -2,6 +2,7 @@
 
 import json
 from base64 import b64decode
+from binascii import b2a_base64
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -18,11 +19,13 @@ from touchplate.formats.bundle import (
     MAX_ALIKE_BYTES,
     MAX_NAME_BYTES,
     MAX_NAMES,
+    MAX_SIZED,
+    MAX_SIZED_BYTES,
     Bundle,
     BundleReader,
     CertificateMaterial,
 )
-from touchplate.formats.bundle_alike import Alike
+from touchplate.formats.bundle_alike import Alike, Sized
 from touchplate.formats.jsontext import parse_json
 
 MINT = Mint.new(6000)
@@ -52,9 +55,9 @@ def written(shape: str, way: int = 0, hashes: int = 3, source: str | None = None
 
 
 def knowing(*texts: bytes) -> BundleReader:
-    """Give a reader that knows how these are laid out."""
+    """Give a reader that knows how these are laid out, and how long their strings are."""
     reader = BundleReader()
-    for text in texts:
+    for text in texts * 2:
         reader.read(text)
         reader.read(text)
     return reader
@@ -63,6 +66,11 @@ def knowing(*texts: bytes) -> BundleReader:
 def layouts(reader: BundleReader) -> list[Alike]:
     """Give all that it knows."""
     return [alike for found in reader._known.values() for alike in found]
+
+
+def sizes(reader: BundleReader) -> list[Sized]:
+    """Give all sizes that it knows."""
+    return [sized for sized in reader._sized.values() if sized is not None]
 
 
 def is_read_alike(reader: BundleReader, text: bytes) -> bool:
@@ -102,17 +110,73 @@ def test_taken(shape: str, way: int) -> None:
     assert len(layouts(reader)) == 1
 
 
+@pytest.mark.parametrize("way", range(len(WAYS)))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_taken_by_size(shape: str, way: int) -> None:
+    """A text with strings as long as another's is read at the same spots, with its own values."""
+    first = written(shape, way)
+    [sized] = sizes(knowing(first))
+    members = json.loads(first)
+    put(members, "rootHash", "A" * 43 + "=")
+    put(members, "keyId", "B" * 43 + "=")
+    other = json.dumps(members, **WAYS[way]).encode()
+    for text in (first, other):
+        assert sized.read(text) == strictly(text)
+    assert strictly(first) != strictly(other)
+    for text in (b"", first[:-1], first + b" ", written(shape, way, 2), first.replace(b":", b";")):
+        assert sized.read(text) is None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_quotes_at_the_spots(shape: str) -> None:
+    """What holds a quote where a string should be is read as JSON, or is refused."""
+    text = written(shape)
+    [sized] = sizes(knowing(text))
+    members = json.loads(text)
+    entry = members["verificationMaterial"]["tlogEntries"][0]
+    proof = entry["inclusionProof"]
+    for string in (
+        entry["canonicalizedBody"],
+        entry["logId"]["keyId"],
+        proof["rootHash"],
+        proof["checkpoint"]["envelope"].split("\n")[0],
+    ):
+        for instead in (b'"', b'","x":"', b'\\"'):
+            old = string.encode()
+            odd = text.replace(old, old[: -len(instead)] + instead, 1)
+            found = sized.read(odd)
+            assert len(odd) == len(text)
+            assert found is None or found == strictly(odd)
+
+
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape.startswith("v1")])
+def test_body_as_base64(shape: str) -> None:
+    """What is kept of an entry's body is that body in base64, and a changed copy keeps nothing."""
+    text = written(shape)
+    reader = knowing(text)
+    entry, plain = reader.read(text).entries[0], strictly(text)
+    assert isinstance(plain, Bundle)
+    assert entry == plain.entries[0]
+    assert entry.body_base64 == plain.entries[0].body_base64 == b2a_base64(entry.body)[:-1]
+    changed = entry._replace(body=b"another")
+    assert changed.body_base64 == b2a_base64(b"another")[:-1]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_each_octet(shape: str) -> None:
     """No octet may change unseen: after each, both ways read the same, or refuse the same."""
     text = written(shape, SHAPES.index(shape) % len(WAYS))
-    alike = layouts(knowing(text))[0]
+    reader = knowing(text)
+    [alike], [sized] = layouts(reader), sizes(reader)
     for place in range(len(text)):
         for octet in {ODD[place % len(ODD)], text[place] ^ 1}:
             changed = text[:place] + bytes((octet,)) + text[place + 1 :]
+            expected = strictly(changed)
             found = alike.read(changed.split(b'"'))
-            assert found is None or found == strictly(changed), (place, octet)
+            assert found is None or found == expected, (place, octet)
+            found = sized.read(changed)
+            assert found is None or found == expected, (place, octet)
 
 
 @pytest.mark.slow
@@ -236,6 +300,13 @@ def test_what_is_kept() -> None:
         reader.read(text)
     assert len(reader._known) <= MAX_NAMES
     assert max(map(len, reader._known.values())) <= MAX_ALIKE
+    for hashes in range(1, 60):
+        for way in range(len(WAYS)):
+            for spaces in range(0, 6, 2):
+                reader.read(written("v2-message", way, hashes) + b" " * spaces)
+    assert 0 < len(reader._sized) <= MAX_SIZED
+    large = written("v2-message") + b" " * MAX_SIZED_BYTES
+    assert not knowing(large)._sized
     for text in (
         written("v2-message").replace(b'{"media', b'{"x":"' + b"x" * MAX_NAME_BYTES + b'","media'),
         written("v2-message") + b" " * MAX_ALIKE_BYTES,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from touchplate.formats.layout import Layout, layout_of, unescape
+from touchplate.formats.layout import Layout, layout_of, spots_of, unescape
 
 TEXT = b'{"a":"x","b":{"c":["1","2"],"d":7},"e":["y",{"f":"z"}]}'
 PATHS = [("a",), ("e", 1, "f")]
@@ -20,6 +20,22 @@ def test_read() -> None:
     assert read(layout, TEXT) == ((b"x", b"z"), [b"1", b"2"])
     other = b'{"a":"","b":{"c":["3"],"d":7},"e":["y",{"f":"\\n"}]}'
     assert read(layout, other) == ((b"", b"\\n"), [b"3"])
+
+
+def test_spots() -> None:
+    """Where strings are as long as in another text all else must be the same, octet for octet."""
+    layout = layout_of(TEXT, PATHS, ("b", "c"))
+    assert layout is not None
+    for text in (TEXT, TEXT.replace(b'"1"', b'"111"'), TEXT.replace(b'"1",', b"")):
+        spots = spots_of(layout, text.split(b'"'))
+        strings, array = spots.read(text) or ((), ())
+        assert (strings, list(array)) == layout.read(text.split(b'"'))
+        free = {place for place, octet in enumerate(text) if octet in b"xz123"}
+        for place in range(len(text)):
+            changed = text[:place] + b'"' + text[place + 1 :]
+            if changed != text:
+                assert (spots.read(changed) is not None) == (place in free)
+        assert spots.read(text[:-1]) is spots.read(text + b"}") is spots.read(b"") is None
 
 
 @pytest.mark.parametrize(

@@ -2,40 +2,56 @@
 
 import pytest
 
+from tests.verify.mint import Mint
 from touchplate.errors import VerificationError
 from touchplate.verify import Steps
+from touchplate.verify.policy import Signed
 
 
 def test_in_order() -> None:
     """Steps are recorded in the order in which they ended, each with its own evidence."""
     steps = Steps()
-    with steps("first"):
-        steps.show(lambda: ("one", "two"))
-    with steps("second"):
-        pass
+    steps.name = "first"
+    steps.passed(lambda: ("one", "two"))
+    steps.name = "second"
+    steps.passed()
 
     found = [(step.name, step.evidence, step.error) for step in steps.taken]
     assert found == [("first", ("one", "two"), None), ("second", (), None)]
 
 
 def test_failure() -> None:
-    """A step that fails is recorded with its error, which goes on its way."""
+    """A step that fails is recorded with its error, and without what an earlier one rests on."""
     steps = Steps()
+    steps.name = "first"
+    steps.passed(lambda: ("one",))
     error = VerificationError("CERT_CHAIN", "no")
-    with pytest.raises(VerificationError), steps("chain"):
-        raise error
+    steps.name = "chain"
+    steps.failed(error)
 
-    [step] = steps.taken
-    assert (step.name, step.error) == ("chain", error)
+    step = steps.taken[-1]
+    assert (step.name, step.evidence, step.error) == ("chain", (), error)
 
 
-def test_bug() -> None:
+def test_bug(mint: Mint) -> None:
     """A bug of ours is no step at all, least of all one that passed."""
     steps = Steps()
-    with pytest.raises(AssertionError), steps("chain"):
-        raise AssertionError("a bug")
+    with pytest.raises(AssertionError, match="a bug"):
+        mint.verify(mint.bundle(), policy=_Broken(), steps=steps)
 
-    assert steps.taken == ()
+    assert [step.name for step in steps.taken if step.error] == []
+    assert "identity" not in [step.name for step in steps.taken]
+
+
+class _Broken:
+    """A policy with a bug."""
+
+    pins = frozenset({"issuer", "identity"})
+    keys = ()
+
+    def check(self, signed: Signed) -> None:
+        """Fail in no way that a policy may."""
+        raise AssertionError(f"a bug, met with {signed.key}")
 
 
 def test_evidence_costs_nothing_until_seen() -> None:
@@ -47,8 +63,8 @@ def test_evidence_costs_nothing_until_seen() -> None:
         asked.append("asked")
         return ("fact",)
 
-    with steps("first"):
-        steps.show(look)
+    steps.name = "first"
+    steps.passed(look)
     [step] = steps.taken
     assert not asked
     assert step.evidence == ("fact",)

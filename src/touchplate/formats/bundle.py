@@ -11,6 +11,7 @@ The module is long: reading and writing a bundle are changed with each other in 
 """
 
 import json
+from binascii import b2a_base64
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -31,7 +32,7 @@ from touchplate.formats.limits import (
 from touchplate.keys.algorithms import HASH_FROM_PROTOBUF, HASH_TO_PROTOBUF
 
 if TYPE_CHECKING:
-    from touchplate.formats.bundle_alike import Alike
+    from touchplate.formats.bundle_alike import Alike, Sized
 
 Version = Literal["0.1", "0.2", "0.3"]
 
@@ -49,6 +50,11 @@ MAX_NAMES: Final = 32
 MAX_NAME_BYTES: Final = 512
 MAX_ALIKE: Final = 4
 """Layouts that are known at a time: of so many names, each so long, and so many of one."""
+MAX_SIZED: Final = 256
+MAX_SIZED_BYTES: Final = 16_384
+"""Sizes that are known at a time, of bundles so long at most."""
+_IN_CERTIFICATE: Final = 160
+"""Where in a bundle's text the first long string has begun, as a rule."""
 
 _ERROR: Final = "BUNDLE_MALFORMED"
 LOG_ID_BYTES: Final = 32
@@ -103,6 +109,11 @@ class TransparencyLogEntry(NamedTuple):
     proof: InclusionProof | None
     body: bytes
     """The exact bytes of the leaf."""
+
+    @property
+    def body_base64(self) -> bytes:
+        """The body as base64, over which a log's promise is."""
+        return b2a_base64(self.body, newline=False)
 
     @property
     def is_v2(self) -> bool:
@@ -160,16 +171,24 @@ class BundleReader:
     The answers are the same. Any number of threads may use one reader.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_sized")
 
     def __init__(self) -> None:
         """Know no layout."""
         self._known: Final[dict[tuple[bytes, ...], tuple[Alike, ...]]] = {}
+        self._sized: Final[dict[tuple[int, int, int], Sized | None]] = {}
 
     def read(self, data: bytes) -> Bundle:
         """The bundle in this JSON text. Raises as `parse_bundle` does."""
         if len(data) > MAX_ALIKE_BYTES:
             return _read(data)[0]
+        # As a rule: where the certificate ends, and where the body of the log entry does.
+        size = len(data), data.find(b'"', _IN_CERTIFICATE), data.find(b'"', len(data) // 2)
+        sized = self._sized.get(size)
+        if sized is not None:
+            bundle = sized.read(data)
+            if bundle is not None:
+                return bundle
         pieces = data.split(b'"')
         # As a rule: how it is written, the media type, the signer's certificate, the signature.
         name = *pieces[:10:3], *pieces[-4::3]
@@ -179,6 +198,7 @@ class BundleReader:
         for alike in known:
             bundle = alike.read(pieces)
             if bundle is not None:
+                self._remember(size, alike, pieces)
                 return bundle
         bundle, members = _read(data)
         if name not in self._known:
@@ -192,6 +212,16 @@ class BundleReader:
             if another is not None:
                 self._known[name] = (another, *known[: MAX_ALIKE - 1])
         return bundle
+
+    def _remember(self, size: tuple[int, int, int], alike: "Alike", pieces: list[bytes]) -> None:
+        if size in self._sized and self._sized[size] is None:  # it is worth its making now
+            from touchplate.formats.bundle_alike import sized_of
+
+            self._sized[size] = sized_of(alike, pieces)
+        elif size[0] <= MAX_SIZED_BYTES:
+            if len(self._sized) >= MAX_SIZED:
+                self._sized.clear()
+            self._sized[size] = None
 
 
 _READER: Final = BundleReader()

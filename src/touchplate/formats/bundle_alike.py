@@ -6,7 +6,7 @@ that verifies one bundle does not. What is taken here `_usual` there would take,
 
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 from touchplate.errors import MalformedError
 from touchplate.formats.base64text import parse_base64
@@ -24,8 +24,28 @@ from touchplate.formats.bundle import (
 )
 from touchplate.formats.certificate import Certificate, parse_certificate
 from touchplate.formats.jsontext import MAX_INT64, JsonObject
-from touchplate.formats.layout import Layout, Path, layout_of, unescape
+from touchplate.formats.layout import Layout, Path, Spots, layout_of, spots_of, unescape
 from touchplate.formats.limits import MAX_ENTRY_BODY_BYTES, MAX_PROOF_HASHES
+
+_new: Final = tuple.__new__
+"""Makes a named tuple of all its values, in half the time of calling its class."""
+
+
+class ComparedEntry(TransparencyLogEntry):
+    """An entry whose body was compared as base64, which is kept."""
+
+    _base64: bytes | None = None
+
+    @property
+    def body_base64(self) -> bytes:
+        """As in the class above; a changed copy has nothing that was kept."""
+        return super().body_base64 if self._base64 is None else self._base64
+
+
+def _compared(values: tuple[Any, ...], text: bytes) -> ComparedEntry:
+    entry = _new(ComparedEntry, values)
+    entry._base64 = text  # noqa: SLF001 - the class is this module's
+    return entry
 
 
 class Repeated(NamedTuple):
@@ -72,11 +92,12 @@ class Alike(NamedTuple):
 
         What `_usual` checks of each value is checked here.
         """
-        layout, like, repeated, has_time, has_promise, has_stamp = self
-        found = layout.read(pieces)
-        if found is None:
-            return None
-        values, hashes = found
+        found = self.layout.read(pieces)
+        return None if found is None else self.bundle(*found)
+
+    def bundle(self, values: Sequence[bytes], hashes: Sequence[bytes]) -> Bundle | None:
+        """The bundle with these strings, of which each may be anything; None says nothing."""
+        _, like, repeated, has_time, has_promise, has_stamp = self
         der, index, log_id, proof_index, root, size, envelope, body, signature, digest, *rest = (
             values
         )
@@ -87,7 +108,9 @@ class Alike(NamedTuple):
                 return None
             signed = usual_signature(signature)
             if isinstance(content, MessageSignature):
-                content = MessageSignature(content.digest_algorithm, parse_base64(digest), signed)
+                content = _new(
+                    MessageSignature, (content.digest_algorithm, parse_base64(digest), signed)
+                )
             else:
                 keyid = content.signatures[0].keyid
                 content = Envelope(
@@ -95,36 +118,54 @@ class Alike(NamedTuple):
                 )
             leaf = parse_certificate(parse_base64(der))
             logged = None if repeated is None else repeated.find(body, signature, der, leaf)
-            bundle = Bundle(
-                like.version,
-                CertificateMaterial(leaf, material.chain),
-                (
-                    TransparencyLogEntry(
-                        _digits(index),
-                        parse_base64(log_id),
-                        entry.kind,
-                        entry.kind_version,
-                        _digits(next(others)) if has_time else 0,
-                        usual_signature(next(others)) if has_promise else None,
-                        InclusionProof(
-                            _digits(proof_index),
-                            parse_base64(root),
-                            _digits(size),
-                            tuple([parse_base64(item) for item in hashes]),
-                            usual_text(unescape(envelope)),
-                        ),
-                        parse_base64(body) if logged is None else logged,
-                    ),
-                ),
-                (parse_base64(next(others)),) if has_stamp else (),
-                content,
+            proof = (
+                _digits(proof_index),
+                parse_base64(root),
+                _digits(size),
+                tuple([parse_base64(item) for item in hashes]),
+                usual_text(unescape(envelope)),
             )
+            held = (
+                _digits(index),
+                parse_base64(log_id),
+                entry.kind,
+                entry.kind_version,
+                _digits(next(others)) if has_time else 0,
+                usual_signature(next(others)) if has_promise else None,
+                _new(InclusionProof, proof),
+                parse_base64(body) if logged is None else logged,
+            )
+            stamps = (parse_base64(next(others)),) if has_stamp else ()
         except (ValueError, MalformedError):
             return None
-        entry = bundle.entries[0]
-        if len(entry.log_id) != LOG_ID_BYTES or len(entry.body) > MAX_ENTRY_BODY_BYTES:
+        if len(held[1]) != LOG_ID_BYTES or len(held[7]) > MAX_ENTRY_BODY_BYTES:
             return None
-        return bundle
+        if logged is not None and has_promise:  # which is over the body as base64
+            entry = _compared(held, body)
+        else:
+            entry = _new(TransparencyLogEntry, held)
+        signer = _new(CertificateMaterial, (leaf, material.chain))
+        return _new(Bundle, (like.version, signer, (entry,), stamps, content))
+
+
+class Sized(NamedTuple):
+    """Bundles of one layout in which all strings are as long as in another: most of an instance's.
+
+    Base64 is of the same length for most lengths that a signature has.
+    """
+
+    spots: Spots
+    alike: Alike
+
+    def read(self, data: bytes) -> Bundle | None:
+        """The bundle if it is one of these and in order; None says nothing."""
+        found = self.spots.read(data)
+        return None if found is None else self.alike.bundle(*found)
+
+
+def sized_of(alike: Alike, pieces: Sequence[bytes]) -> Sized:
+    """What reads texts of the sizes of this one, which `alike` has read."""
+    return Sized(spots_of(alike.layout, pieces), alike)
 
 
 def alike_of(data: bytes, bundle: Bundle, members: JsonObject) -> Alike | None:

@@ -11,11 +11,12 @@ must be changed with the other in sight.
 """
 
 from binascii import b2a_base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
+from operator import itemgetter
 from types import MappingProxyType
-from typing import Final, NamedTuple, NoReturn, TypeVar
+from typing import Any, Final, NamedTuple, NoReturn, TypeVar
 
 from touchplate.errors import MalformedError
 from touchplate.formats.base64text import parse_base64
@@ -296,15 +297,13 @@ class _Form(NamedTuple):
     extensions are the same in nearly all certificates: in those of a form they are.
     """
 
-    looked_at: int
-    """A number of all octets, little-endian, with all bits of those octets set."""
-    octets: int
+    looked_at: Callable[[bytes], tuple[bytes, ...]]
+    """Takes those octets."""
+    octets: tuple[bytes, ...]
     """What stands there."""
-    tbs: slice
-    serial: slice
+    values: Callable[[bytes], tuple[bytes, ...]]
+    """Takes signed part, serial number, key and signature."""
     validity: slice
-    spki: slice
-    signature: slice
     like: Certificate
     """One of them."""
 
@@ -394,25 +393,35 @@ def _form(certificate: Certificate, values: tuple[slice, ...]) -> _Form:
     """The form of this certificate; `values` are as `_read` gives them."""
     der, found = certificate.der, certificate._found  # noqa: SLF001 - the class is this module's
     tbs, serial, validity, spki, signature = values
-    mask = bytearray(b"\xff" * len(der))
-    for start, stop in (
-        (serial.start, serial.stop),
-        (validity.start, validity.stop),
-        expect_last(der, spki.start, spki.stop, SEQUENCE),
-        (signature.start, signature.stop),
-        *[(first, stop) for oid, (_, first, _, stop) in found.items() if oid not in _ALIKE],
-    ):
-        mask[start:stop] = bytes(stop - start)
-    looked_at = int.from_bytes(mask, "little")
-    octets = int.from_bytes(der, "little") & looked_at
-    return _Form(looked_at, octets, tbs, serial, validity, spki, signature, certificate)
+    unread = sorted(
+        (
+            (serial.start, serial.stop),
+            (validity.start, validity.stop),
+            expect_last(der, spki.start, spki.stop, SEQUENCE),
+            (signature.start, signature.stop),
+            *[(first, stop) for oid, (_, first, _, stop) in found.items() if oid not in _ALIKE],
+        )
+    )
+    starts = [0, *[stop for _, stop in unread]]
+    looked_at = _getter(map(slice, starts, [*[start for start, _ in unread], None]))
+    parts = _getter((tbs, serial, spki, signature))
+    return _Form(looked_at, looked_at(der), parts, validity, certificate)
+
+
+def _getter(places: Iterable[slice]) -> Callable[[bytes], tuple[bytes, ...]]:
+    getter: Any = itemgetter(*places)
+    take: Callable[[bytes], tuple[bytes, ...]] = getter
+    return take
 
 
 def _read_alike(der: bytes, form: _Form) -> Certificate | None:
     """The certificate if it is of this form and in order; None says nothing."""
-    looked_at, octets, tbs, serial, validity, spki, signature, like = form
+    looked_at, octets, values, validity, like = form
+    if looked_at(der) != octets:
+        return None
+    tbs, serial, spki, signature = values(der)
     # A serial number that begins so is neither negative nor padded.
-    if int.from_bytes(der, "little") & looked_at != octets or not 0 < der[serial.start] < 0x80:
+    if not 0 < serial[0] < 0x80:
         return None
     self = Certificate.__new__(Certificate)
     try:
@@ -424,14 +433,14 @@ def _read_alike(der: bytes, form: _Form) -> Certificate | None:
     self._key_usage = like._key_usage  # noqa: SLF001 - as above
     self._extensions = self._fingerprint = self._names = self._pem_base64 = self._public_key = None
     self.der = der
-    self.tbs = der[tbs]
+    self.tbs = tbs
     self.version = like.version
-    self.serial_bytes = der[serial]
+    self.serial_bytes = serial
     self.signature_algorithm = like.signature_algorithm
     self.issuer_der = like.issuer_der
     self.subject_der = like.subject_der
-    self.spki = der[spki]
-    self.signature = der[signature]
+    self.spki = spki
+    self.signature = signature
     self.critical = like.critical
     self._found = like._found  # noqa: SLF001 - as above
     self._places = like._places  # noqa: SLF001 - as above

@@ -8,7 +8,7 @@ take none that is not a whole JSON string (base64 and digits are; `unescape` rea
 """
 
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate, chain
 from json import loads
 from json.decoder import scanstring  # type: ignore[attr-defined]  # typeshed leaves it out
 from operator import itemgetter
@@ -30,7 +30,7 @@ class Layout(NamedTuple):
     """Takes the pieces in which nothing may differ."""
     octets: tuple[bytes, ...]
     """What those are."""
-    taken: Callable[[Sequence[bytes]], tuple[bytes, ...]]
+    taken: Callable[[Sequence[Any]], tuple[bytes, ...]]
     """Takes the strings that may differ."""
     first: int
     """The array's first string."""
@@ -52,6 +52,44 @@ class Layout(NamedTuple):
             if other != self.between:
                 return None
         return self.taken(pieces), array[::2]
+
+
+class Spots(NamedTuple):
+    """Where all is in a text of a layout, and in any other whose strings are as long as its own.
+
+    Taken at its spots such a text need not be cut, nor looked through for quotes.
+    """
+
+    fixed: Callable[[bytes], tuple[bytes, ...]]
+    """Takes the octets between the strings that may differ, with the quotes around these."""
+    octets: tuple[bytes, ...]
+    """What those are."""
+    taken: Callable[[bytes], tuple[bytes, ...]]
+    """Takes the strings that may differ, and then those of the array."""
+    before: int
+    """How many are before those of the array."""
+
+    def read(self, data: bytes) -> tuple[tuple[bytes, ...], Sequence[bytes]] | None:
+        """As `Layout.read`. A quote may be in a string, which then is not a whole one."""
+        if self.fixed(data) != self.octets:
+            return None
+        found = self.taken(data)
+        return found[: self.before], found[self.before :]
+
+
+def spots_of(layout: Layout, pieces: Sequence[bytes]) -> Spots:
+    """The spots of a text of this layout, which quotes cut into these pieces."""
+    places = range(len(pieces))
+    strings: Any = layout.taken(places)
+    inner = len(pieces) - layout.size
+    numbers = [*strings, *places[layout.first : layout.first + inner : 2]]
+    starts = list(accumulate([len(piece) + 1 for piece in pieces], initial=0))
+    spots = [slice(starts[number], starts[number + 1] - 1) for number in numbers]
+    data = b'"'.join(pieces)
+    inside = sorted((spot.start, spot.stop) for spot in spots)
+    ends = [0, *[stop for _, stop in inside]]
+    fixed = _getter(list(map(slice, ends, [*[start for start, _ in inside], None])))
+    return Spots(fixed, fixed(data), _getter(spots), len(strings))
 
 
 def layout_of(data: bytes, paths: Sequence[Path], array: Path) -> Layout | None:
@@ -106,7 +144,7 @@ def _at(tree: Any, path: Path, pieces: Sequence[bytes]) -> Any:  # noqa: ANN401 
     return tree
 
 
-def _getter(places: Sequence[int]) -> Callable[[Sequence[bytes]], tuple[bytes, ...]]:
+def _getter(places: Sequence[int | slice]) -> Callable[[Sequence[Any]], tuple[bytes, ...]]:
     getter: Any = itemgetter(*places)
-    take: Callable[[Sequence[bytes]], tuple[bytes, ...]] = getter
+    take: Callable[[Sequence[Any]], tuple[bytes, ...]] = getter
     return take

@@ -39,13 +39,12 @@ def parse_sct(data: bytes) -> SignedCertificateTimestamp:
     at += int.from_bytes(data[_FIXED:at], "big")
     if at + 4 > end or at + 4 + int.from_bytes(data[at + 2 : at + 4], "big") != end:
         _refuse("the lengths inside do not add up")
-    return SignedCertificateTimestamp(
-        data[1:33],
-        int.from_bytes(data[33:41], "big"),
-        data[_FIXED + 2 : at],
-        data[at],
-        data[at + 1],
-        data[at + 4 :],
+    log_id, timestamp_ms = data[1:33], int.from_bytes(data[33:41], "big")
+    extensions = data[_FIXED + 2 : at]
+    # As to call the class, in half the time.
+    return tuple.__new__(
+        SignedCertificateTimestamp,
+        (log_id, timestamp_ms, extensions, data[at], data[at + 1], data[at + 4 :]),
     )
 
 

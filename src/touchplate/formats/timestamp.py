@@ -218,36 +218,24 @@ def _read_alike(der: bytes, form: _Form) -> TimestampResponse:
     status, token = form.response
     if token is None:
         raise AssertionError("a form without a token")
-    signer = token.signer
     try:
-        return TimestampResponse(
-            status,
-            TimestampToken(
-                content,
-                token.policy,
-                token.imprint_algorithm,
-                imprint,
-                serial,
-                _moment(moment),
-                integer(nonce, 0, len(nonce)) if nonce else None,
-                token.certificates,
-                SignerInfo(
-                    signer.issuer_der,
-                    signer.serial_bytes,
-                    signer.subject_key_id,
-                    signer.digest_algorithm,
-                    b"\x31" + attributes,
-                    signer.content_type,
-                    digest,
-                    signer.certificate_hash_algorithm,
-                    signer.certificate_hash,
-                    signer.signature_algorithm,
-                    signature,
-                ),
-            ),
-        )
+        at = _moment(moment)
+        number = integer(nonce, 0, len(nonce)) if nonce else None
     except DerError as error:
         _refuse(str(error), error)
+    issuer, own, key_id, algorithm, _, kind, _, name, named, way, _ = token.signer
+    _, policy, hashed, *_, certificates, _ = token
+    signed = b"\x31" + attributes
+    # As to call the three classes, in half the time.
+    signer = tuple.__new__(
+        SignerInfo,
+        (issuer, own, key_id, algorithm, signed, kind, digest, name, named, way, signature),
+    )
+    token = tuple.__new__(
+        TimestampToken,
+        (content, policy, hashed, imprint, serial, at, number, certificates, signer),
+    )
+    return tuple.__new__(TimestampResponse, (status, token))
 
 
 def _refuse(reason: str, error: Exception | None = None) -> NoReturn:

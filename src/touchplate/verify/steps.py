@@ -4,7 +4,6 @@ The error, `--explain`, `--json` and the web page all tell the story that is rec
 """
 
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final, NamedTuple
 
 from touchplate.errors import TouchplateError
@@ -31,44 +30,30 @@ class Step(NamedTuple):
 
 
 class Steps:
-    """Records steps in order. `with step("name"): …` is one step; one record is one run's.
+    """Records steps in order: say `name`, make the check, and say that it `passed`.
 
-    Give one to `verify` to see the steps of a verification that failed.
+    Give one to `verify` to see the steps of a verification that failed. One record is one run's.
     """
 
-    __slots__ = ("_evidence", "_name", "_taken")
+    __slots__ = ("_taken", "name")
+
+    name: str
+    """The check that is being made."""
 
     def __init__(self) -> None:
         self._taken: Final[list[Step]] = []
-        self._name = ""
-        self._evidence: Evidence = _nothing
+        self.name = ""
 
     @property
     def taken(self) -> tuple[Step, ...]:
         """The steps so far; only the last can have failed."""
         return tuple(self._taken)
 
-    def __call__(self, name: str) -> "Steps":
-        """Begin the step of this name."""
-        self._name = name
-        self._evidence = _nothing
-        return self
+    def passed(self, evidence: Evidence = _nothing) -> None:
+        """The current check has passed, and rests on this."""
+        # As `Step(…)` in half the time: there are ten in each verification.
+        self._taken.append(tuple.__new__(Step, (self.name, evidence, None)))
 
-    def show(self, evidence: Evidence) -> None:
-        """Say what the current step rests on."""
-        self._evidence = evidence
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            # As `Step(…)` in half the time: there are ten in each verification.
-            self._taken.append(tuple.__new__(Step, (self._name, self._evidence, None)))
-        elif isinstance(error, TouchplateError):
-            self._taken.append(Step(self._name, self._evidence, error))
+    def failed(self, error: TouchplateError) -> None:
+        """The current check has failed. A bug of ours is none that failed, nor one that passed."""
+        self._taken.append(Step(self.name, _nothing, error))

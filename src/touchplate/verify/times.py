@@ -4,7 +4,6 @@ Every time that is returned was signed by a source in the trusted root over some
 this very signature. A time that is only written in the bundle is not one.
 """
 
-from binascii import b2a_base64
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha1, sha256, sha384, sha512
@@ -81,7 +80,7 @@ def promise_time(entry: TransparencyLogEntry, logs: Sequence[TransparencyLog]) -
         )
     # RFC 8785 of this object: members in this order, the body as base64, the id in hex.
     signed = b'{"body":"%b","integratedTime":%d,"logID":"%b","logIndex":%d}' % (
-        b2a_base64(entry.body, newline=False),
+        entry.body_base64,
         entry.integrated_time,
         entry.log_id.hex().encode("ascii"),
         entry.log_index,

@@ -16,6 +16,7 @@ from touchplate.formats.certificate import (
     Certificate,
 )
 from touchplate.formats.checkpoint import Checkpoint, open_checkpoint
+from touchplate.formats.note import NoteVerifier
 from touchplate.formats.timestamp import TimestampReader
 from touchplate.formats.trusted_root import CertificateAuthority, TransparencyLog, TrustedRoot
 from touchplate.verify.path import Anchored, check_extensions, check_issued_by
@@ -53,6 +54,7 @@ class Trust:
 
     __slots__ = (
         "_checkpoints",
+        "_note_verifiers",
         "_stampers",
         "authorities",
         "certificate_logs",
@@ -81,6 +83,7 @@ class Trust:
         )
         self.timestamps: Final = TimestampReader()
         self._checkpoints: Final[dict[tuple[bytes, bool, str], Checkpoint]] = {}
+        self._note_verifiers: Final[dict[tuple[bytes, bool], NoteVerifier]] = {}
         self._stampers: Final[dict[tuple[int, bytes], Stamper | VerificationError]] = {}
 
     def checkpoint(self, log: TransparencyLog, envelope: str, *, v1: bool) -> Checkpoint:
@@ -88,7 +91,10 @@ class Trust:
         name = (log.log_id, v1, envelope)
         found = self._checkpoints.get(name)
         if found is None:
-            found = open_checkpoint(envelope, log.note_verifier(v1=v1), v1=v1)
+            verifier = self._note_verifiers.get(name[:2])
+            if verifier is None:
+                verifier = self._note_verifiers[name[:2]] = log.note_verifier(v1=v1)
+            found = open_checkpoint(envelope, verifier, v1=v1)
             if len(self._checkpoints) >= MAX_CHECKPOINTS:
                 self._checkpoints.clear()
             self._checkpoints[name] = found

@@ -10,7 +10,7 @@ from typing import Final
 
 from touchplate.entries.claim import Claim
 from touchplate.entries.kinds import match
-from touchplate.errors import VerificationError
+from touchplate.errors import TouchplateError, VerificationError
 from touchplate.formats.authentication import Authentication, decode_authentication
 from touchplate.formats.bundle import (
     Bundle,
@@ -70,49 +70,58 @@ class Verifier:
         verification came that failed.
         """
         step = Steps() if steps is None else steps
+        try:
+            return self._verify(bundle, artifact, policy, options, step)
+        except TouchplateError as error:
+            step.failed(error)
+            raise
+
+    def _verify(
+        self, bundle: Bundle, artifact: Artifact, policy: Policy, options: Options, step: Steps
+    ) -> Verdict:
         trust = self._trust
         content = bundle.content
-        with step("policy"):
-            require_signer(policy)
-            signature = the_signature(bundle)
-            certificate, key = find_signer(bundle, artifact, policy)
-        with step("known logs"):
-            known = find_logs(bundle, trust, options, is_keyless=certificate is not None)
-            step.show(lambda: tuple(logs[0].base_url for _, logs in known))
-        with step("signing time"):
-            times = establish_times(bundle, known, signature, trust, options)
-            check_signing_time(times, certificate, options)
-            step.show(lambda: tuple(f"{t.at.isoformat()} by {t.name} ({t.source})" for t in times))
+        step.name = "policy"
+        require_signer(policy)
+        signature = the_signature(bundle)
+        certificate, key = find_signer(bundle, artifact, policy)
+        step.passed()
+        step.name = "known logs"
+        known = find_logs(bundle, trust, options, is_keyless=certificate is not None)
+        step.passed(lambda: tuple(logs[0].base_url for _, logs in known))
+        step.name = "signing time"
+        times = establish_times(bundle, known, signature, trust, options)
+        check_signing_time(times, certificate, options)
+        step.passed(lambda: tuple(f"{t.at.isoformat()} by {t.name} ({t.source})" for t in times))
         if certificate is not None:
-            with step("certificate chain"):
-                issuer = build_chain(certificate, times, trust)
-                step.show(lambda: tuple(f"sha256 {c.fingerprint.hex()}" for c in issuer.path))
-            with step("certificate profile"):
-                check_profile(certificate)
-            with step("certificate transparency"):
-                vouching = check_scts(
-                    certificate, issuer.certificate, trust, options.certificate_logs
-                )
-                step.show(lambda: tuple(vouching))
+            step.name = "certificate chain"
+            issuer = build_chain(certificate, times, trust)
+            step.passed(lambda: tuple(f"sha256 {c.fingerprint.hex()}" for c in issuer.path))
+            step.name = "certificate profile"
+            check_profile(certificate)
+            step.passed()
+            step.name = "certificate transparency"
+            vouching = check_scts(certificate, issuer.certificate, trust, options.certificate_logs)
+            step.passed(lambda: tuple(vouching))
         statement: Statement | None = None
-        with step("signature"):
-            if isinstance(content, Envelope):
-                statement = check_envelope(content, artifact, key)
-            else:
-                check_message(content, artifact, key, is_logged=bool(known))
-            step.show(lambda: (f"{key.kind} key {key.key_id.hex()}",))
-        with step("log inclusion"):
-            check_inclusion(bundle, known, times, trust, options)
-            step.show(lambda: describe_inclusion(known))
-        with step("log entry"):
-            claim = Claim(content, signature, key, certificate, content_digest(content, artifact))
-            for entry, _ in known:
-                match(entry, claim)
-            step.show(lambda: tuple(f"{e.kind} {e.kind_version}" for e, _ in known))
-        with step("identity"):
-            login = None if certificate is None else decode_authentication(certificate)
-            policy.check(Signed(key, certificate, statement, times))
-            step.show(lambda: describe_signer(certificate, key, login))
+        step.name = "signature"
+        if isinstance(content, Envelope):
+            statement = check_envelope(content, artifact, key)
+        else:
+            check_message(content, artifact, key, is_logged=bool(known))
+        step.passed(lambda: (f"{key.kind} key {key.key_id.hex()}",))
+        step.name = "log inclusion"
+        check_inclusion(bundle, known, times, trust, options)
+        step.passed(lambda: describe_inclusion(known))
+        step.name = "log entry"
+        claim = Claim(content, signature, key, certificate, content_digest(content, artifact))
+        for entry, _ in known:
+            match(entry, claim)
+        step.passed(lambda: tuple(f"{e.kind} {e.kind_version}" for e, _ in known))
+        step.name = "identity"
+        login = None if certificate is None else decode_authentication(certificate)
+        policy.check(Signed(key, certificate, statement, times))
+        step.passed(lambda: describe_signer(certificate, key, login))
         return Verdict(
             key=key,
             certificate=certificate,
