@@ -12,7 +12,7 @@ from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import partial
 from threading import BoundedSemaphore, Event, Lock
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 
 import grpc
 from google.protobuf.empty_pb2 import Empty
@@ -39,6 +39,8 @@ from touchplate.protobuf import sigstore_fulcio_v2_pb2 as v2
 from touchplate.protobuf.google_api_pb2 import HttpBody
 from touchplate.transport.fault import CANCELLED, DEADLINE_EXCEEDED, UNAVAILABLE, Fault
 from touchplate.transport.grpc import FaultError, Method, TakeRequest, service_handler
+
+Answer = TypeVar("Answer")
 
 SERVICE: Final = "dev.sigstore.fulcio.v2.CA"
 SERVICE_V1: Final = "dev.sigstore.fulcio.v1beta.CA"
@@ -111,26 +113,16 @@ class _Authority:
 
     def create(
         self, message: v2.CreateSigningCertificateRequest, context: grpc.ServicerContext
-    ) -> v2.SigningCertificate:
-        """Issue: what POST /api/v2/signingCert does."""
+    ) -> bytes:
+        """Issue: what POST /api/v2/signingCert does; gives a `SigningCertificate`, encoded."""
         asked = message.public_key_request
-        issued = self._issue(
-            SigningRequest(
-                message.credentials.oidc_identity_token or _token(context),
-                message.certificate_signing_request,
-                asked.public_key.content.encode(),
-                asked.proof_of_possession,
-            ),
-            context,
+        request = SigningRequest(
+            message.credentials.oidc_identity_token or _token(context),
+            message.certificate_signing_request,
+            asked.public_key.content.encode(),
+            asked.proof_of_possession,
         )
-        answer = v2.SigningCertificate()
-        if issued.is_embedded:
-            answer.signed_certificate_embedded_sct.chain.certificates.extend(certificates(issued))
-        else:
-            detached = answer.signed_certificate_detached_sct
-            detached.chain.certificates.extend(certificates(issued))
-            detached.signed_certificate_timestamp = encode_promise(issued)
-        return answer
+        return self._issue(request, context, _encode)
 
     def create_v1(
         self, message: v1beta.CreateSigningCertificateRequest, context: grpc.ServicerContext
@@ -141,7 +133,7 @@ class _Authority:
             raise MalformedError("REQUEST_MALFORMED", UNPARSEABLE_KEY)
         proof = message.signedEmailAddress
         request = SigningRequest(_token(context), csr, message.publicKey.content, proof)
-        issued = self._issue(request, context)
+        issued = self._issue(request, context, _as_it_is)
         metadata = [("x-http-code", "201")]
         if promise := encode_promise(issued):
             metadata.append(("sct", b64encode(promise).decode()))
@@ -175,28 +167,31 @@ class _Authority:
         except TouchplateError as error:
             raise FaultError(fault_of(error, NO_BUNDLE)) from error
 
-    def _issue(self, request: SigningRequest, context: grpc.ServicerContext) -> Issued:
+    def _issue(
+        self,
+        request: SigningRequest,
+        context: grpc.ServicerContext,
+        answer: Callable[[Issued], Answer],
+    ) -> Answer:
         """Issue, and wait no longer than the caller does; without a promise nothing is issued."""
         door = self._door
         if door is None or not self._signs_here():
             prepared = self._issuance.prepare(request.token)
             if prepared.fetching is not None:
                 self._wait_for_keys(prepared.fetching, context)
-            return self._issue_here(request, prepared, context)
+            return answer(self._issue_here(request, prepared, context))
         try:
-            return self._wait(partial(door.issue, request), context)
+            return self._wait(_Awaited(partial(door.issue, request), answer), context)
         except KeysAwaitedError as error:
             self._wait_for_keys(error.fetching, context)
-            return self._wait(partial(door.issue_prepared, request, error.prepared), context)
+            begin = partial(door.issue_prepared, request, error.prepared)
+            return self._wait(_Awaited(begin, answer), context)
 
-    def _wait(self, begin: Callable[[Done], None], context: grpc.ServicerContext) -> Issued:
-        answer = _Answer()
-        begin(answer)
+    def _wait(self, awaited: "_Awaited[Answer]", context: grpc.ServicerContext) -> Answer:
         left, longest = context.time_remaining(), self._issuance.max_log_seconds + MAX_DESK_SECONDS
-        issued = answer.wait(longest if left is None else min(left, longest))
-        if issued is None:
+        if not awaited.wait(longest if left is None else min(left, longest)):
             raise FaultError(_TOO_LATE if context.is_active() else _GAVE_UP)
-        return issued
+        return awaited.result()
 
     def _signs_here(self) -> bool:
         try:
@@ -239,28 +234,55 @@ class _Authority:
             self._waiting.release()
 
 
-class _Answer:
-    """What one thread waits for; the loop calls it, and what it says first holds."""
+class _Awaited(Generic[Answer]):
+    """What one thread waits for. The answer is put together in the loop, beside others."""
 
-    __slots__ = ("_lock", "_outcome")
+    __slots__ = ("_answer", "_found", "_lock")
 
-    def __init__(self) -> None:
+    def __init__(self, begin: Callable[[Done], None], answer: Callable[[Issued], Answer]) -> None:
+        """Begin; `answer` is made of what is issued."""
+        self._answer = answer
+        self._found: tuple[Answer] | Exception | None = None
         self._lock = Lock()
         self._lock.acquire()
-        self._outcome: Issued | Exception | None = None
+        begin(self._done)
 
-    def __call__(self, outcome: Issued | Exception) -> None:
-        if self._outcome is None:
-            self._outcome = outcome
-            self._lock.release()
+    def _done(self, outcome: Issued | Exception) -> None:
+        if self._found is not None:
+            return
+        try:
+            self._found = outcome if isinstance(outcome, Exception) else (self._answer(outcome),)
+        except Exception as error:  # noqa: BLE001  the call says what a bug is answered with
+            self._found = error
+        self._lock.release()
 
-    def wait(self, seconds: float) -> Issued | None:
-        """Give the certificate, None if there is none in time; raises what went wrong."""
-        if not self._lock.acquire(timeout=seconds):
-            return None
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome
+    def wait(self, seconds: float) -> bool:
+        """Wait for the outcome; say whether it has come."""
+        return self._lock.acquire(timeout=seconds)
+
+    def result(self) -> Answer:
+        """Give the answer, or raise what went wrong; it has come."""
+        if isinstance(self._found, Exception):
+            raise self._found
+        if self._found is None:
+            raise AssertionError("asked for before it has come")
+        return self._found[0]
+
+
+def _encode(issued: Issued) -> bytes:
+    answer = v2.SigningCertificate()
+    if issued.is_embedded:
+        answer.signed_certificate_embedded_sct.chain.certificates.extend(certificates(issued))
+    else:
+        detached = answer.signed_certificate_detached_sct
+        detached.chain.certificates.extend(certificates(issued))
+        detached.signed_certificate_timestamp = encode_promise(issued)
+    data: bytes = answer.SerializeToString()
+    return data
+
+
+def _as_it_is(issued: Issued) -> Issued:
+    return issued
 
 
 def _token(context: grpc.ServicerContext) -> str:

@@ -29,10 +29,13 @@ FaultOf = Callable[[TouchplateError], Fault | None]
 
 
 class Method(NamedTuple):
-    """One method of a service: the message that it takes, and what answers it, in any thread."""
+    """One method of a service: the message that it takes, and what answers it, in any thread.
+
+    An answer is a message, or one that was encoded already.
+    """
 
     kind: type[Any]
-    call: Callable[[Any, grpc.ServicerContext], Message]
+    call: Callable[[Any, grpc.ServicerContext], Message | bytes]
     writes: bool = False
 
 
@@ -75,11 +78,11 @@ def address_of(peer: str) -> str:
 
 def _guard(
     name: str, method: Method, fault_of: FaultOf, take_request: TakeRequest | None
-) -> Callable[[bytes, grpc.ServicerContext], Message]:
+) -> Callable[[bytes, grpc.ServicerContext], Message | bytes]:
     """Read the request and translate what goes wrong: a bug costs one call and is not shown."""
     kind, call, writes = method
 
-    def answer(data: bytes, context: grpc.ServicerContext) -> Message:
+    def answer(data: bytes, context: grpc.ServicerContext) -> Message | bytes:
         metadata: tuple[tuple[str, str], ...] = ()
         try:
             if take_request is not None:
@@ -117,6 +120,8 @@ def _end(
     context.abort(_CODES[fault.code], fault.message)
 
 
-def _serialize(message: Message) -> bytes:
+def _serialize(message: Message | bytes) -> bytes:
+    if isinstance(message, bytes):
+        return message
     data: bytes = message.SerializeToString()
     return data
