@@ -7,7 +7,7 @@ from contextvars import Context
 from dataclasses import replace
 from datetime import datetime
 from threading import Thread
-from typing import Any
+from typing import TypeVarTuple, Unpack
 
 from tests.ca.places import EMAIL, KEY, TOKEN, Office, public_pem
 from touchplate.ca.desk import Desk, Done, DoorToDesk
@@ -18,6 +18,7 @@ from touchplate.formats.sct import SignedCertificateTimestamp
 from touchplate.oidc.identity import Identity
 from touchplate.oidc.issuers import OpenedToken
 
+Arguments = TypeVarTuple("Arguments")
 GOOD = SigningRequest(TOKEN, b"", public_pem().encode(), KEY.sign(EMAIL.encode()))
 UNPROVEN = replace(GOOD, proof=b"no signature")
 
@@ -91,7 +92,10 @@ class CountingLoop(asyncio.SelectorEventLoop):
     wakings = 0
 
     def call_soon_threadsafe(
-        self, callback: Callable[..., object], *args: Any, context: Context | None = None
+        self,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: Unpack[Arguments],
+        context: Context | None = None,
     ) -> asyncio.Handle:
         """Wake."""
         self.wakings += 1
