@@ -342,6 +342,24 @@ def test_body_in_parts() -> None:
     assert run(talk).direct == [b"hello"]
 
 
+def test_answer_that_cannot_be_written(caplog: pytest.LogCaptureFixture) -> None:
+    """A bug in an answer ends its connection, and is not raised to whoever replies to others."""
+    replied: list[str] = []
+
+    async def talk(seen: Seen, opened: Opened) -> None:
+        reader, writer = opened
+        writer.write(post("/wait"))
+        while not seen.waiting:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        seen.waiting.pop()(Response(200, b"", "text/\u2014"))
+        replied.append("went on")
+        assert await asyncio.wait_for(reader.read(), SECONDS) == b""
+
+    run(talk)
+    assert replied == ["went on"]
+    assert "an answer of /wait could not be written" in caplog.text
+
+
 def test_gone_away() -> None:
     """Who hangs up before the answer disturbs nobody."""
 

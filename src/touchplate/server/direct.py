@@ -7,6 +7,7 @@ is stated and allowed, nothing under way, nothing asked of the connection. All e
 way, and gets the same answers.
 """
 
+import logging
 import re
 from functools import lru_cache, partial
 from typing import Any, Final, cast
@@ -16,6 +17,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from touchplate.server.app import App
 from touchplate.server.http import BoundedProtocol, GatheringTransport
 from touchplate.transport.asgi import Response, Route
+
+log = logging.getLogger("touchplate.server")
 
 # Of a request that asks for more than an answer, or for another one to scripts.
 _NOT_PLAIN: Final = frozenset({b"expect", b"origin", b"transfer-encoding", b"upgrade"})
@@ -168,9 +171,19 @@ class DirectProtocol(BoundedProtocol):
         return route
 
     def _answer(self, exchange: Exchange, response: Response) -> None:
-        """Write an answer, whole."""
-        transport = cast("GatheringTransport", self.transport)
+        """Write an answer, whole. One that cannot be written ends this connection, and no other.
+
+        Whoever replies may have others to reply to, so nothing is raised.
+        """
         exchange.response_complete = True
+        try:
+            self._write_answer(exchange, response)
+        except Exception:
+            log.exception("an answer of %s could not be written", exchange.route.pattern)
+            self._socket.end()
+
+    def _write_answer(self, exchange: Exchange, response: Response) -> None:
+        transport = cast("GatheringTransport", self.transport)
         if transport.is_closing():
             return
         usual = self.server_state.default_headers
