@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import asyncpg  # type: ignore[import-untyped]  # it ships no types
 import pytest
 
+from tests.servers import postgres
 from tests.servers.postgres import PASSWORD, PostgresServer, postgres_uri
 from tests.servers.proxy import Proxy
 from touchplate.errors import SettingsError, TouchplateError, UnavailableError
@@ -118,6 +119,7 @@ def test_durable(uri: str, default: str, ours: str) -> None:
     link.close()
 
 
+@pytest.mark.skipif(postgres.why_not() is not None, reason=str(postgres.why_not()))
 def test_not_durable() -> None:
     """A server that does not sync is refused."""
     with PostgresServer(fsync="off") as server, pytest.raises(SettingsError) as refused:
