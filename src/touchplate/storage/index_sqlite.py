@@ -18,6 +18,7 @@ import apsw
 from touchplate.errors import UnavailableError
 from touchplate.storage.index import SALT_SIZE
 from touchplate.storage.index_runs import Block, Run, find, merge, mergeable, pack
+from touchplate.storage.wal import use_wal
 
 _VERSION: Final = 1  # of the tables below; a file of another version is made anew
 _STEP_MS: Final = 5  # how long to wait for another process before trying again
@@ -158,7 +159,7 @@ class SQLiteIndex:
             str(self._path), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         )
         connection.set_busy_handler(self._wait)
-        connection.pragma("journal_mode", "wal")
+        use_wal(connection, self._wait)
         connection.pragma("synchronous", "normal")
         return connection
 

@@ -23,6 +23,7 @@ from touchplate.storage.database import (
     lost_race,
 )
 from touchplate.storage.identities import RUN_ENTRIES, TABLES, Identities
+from touchplate.storage.wal import use_wal
 
 _VERSION: Final = 2  # of the tables below
 _STEP_MS: Final = 1  # how long to wait for another process before trying again
@@ -196,7 +197,7 @@ class SQLiteLog:
         connection = apsw.Connection(str(self._path), flags=apsw.SQLITE_OPEN_READWRITE)
         # SQLite's own waiting grows to 100 ms a step, in which a busy log commits 50 batches.
         connection.set_busy_handler(self._wait)
-        connection.pragma("journal_mode", "wal")
+        use_wal(connection, self._wait)
         connection.pragma("synchronous", "full")
         connection.wal_autocheckpoint(_CHECKPOINT_PAGES)
         return connection
