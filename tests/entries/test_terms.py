@@ -1,3 +1,8 @@
+"""What entries are found by: the terms of each kind, and of the certificates in them.
+
+The module is long: every kind has its cases, and they share the bodies that are made here.
+"""
+
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Callable
